@@ -1,0 +1,157 @@
+"""One canonical spelling of target and host (SECURITY H4–H6, P1, P6)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.request import (
+    Authority,
+    BadRequest,
+    Target,
+    parse_authority,
+    parse_target,
+    split_absolute_form,
+    without_prefix,
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "query"),
+    [
+        ("/", "/", None),
+        ("/a/b.html", "/a/b.html", None),
+        ("/a?", "/a", ""),
+        ("/a?x=1&y=/../%2e%2e?//", "/a", "x=1&y=/../%2e%2e?//"),
+        ("/.well-known/x", "/.well-known/x", None),
+        ("/%61dmin", "/admin", None),
+        ("/%7Euser", "/~user", None),
+        ("/b%C3%BCro", "/büro", None),
+        ("/caf%E9", "/café", None),
+        ("/a%20b", "/a b", None),
+        ("/a|b", "/a|b", None),
+        ("/...", "/...", None),
+        ("/a:b@c", "/a:b@c", None),
+        ("/100%25", "/100%", None),
+    ],
+)
+def test_p1_a_path_is_decoded_once_and_forwarded_as_it_came(raw, path, query):
+    assert parse_target(raw) == Target(raw, path, query)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("", "a", "*", "http://x/", "/a b", "/a\tb", "/a\x00", "/a\x7f", "/ü", "/a#b", "/a\\b"),
+        *("/a?b#c", "/a?b c", "/a?\x01", "/%", "/%4", "/%zz", "/a%00b", "/a%0d%0ab", "/a%7f"),
+        *("/.", "/..", "/a/./b", "/a/../b", "/a/..", "/%2e%2e/b", "/.%2E/b", "/%2e", "/a/%2e/b"),
+        *("/a%2f..%2fb", "/a/..%2fb", "/a%5c..%5cb", "/a%5cb", "/public/..;/admin", "/a/.;x/b"),
+        *("/%252e%252e/a", "/a%252f..%252fb", "/%c0%ae%c0%ae/a", "/%c0%af", "/%e0%80%af"),
+        *("/%f0%80%80%af", "/a/..%3b/b", "/a%255c..%255cb", "/..//", "//.."),
+    ],
+)
+def test_h6_a_target_without_one_safe_meaning_is_refused(raw):
+    with pytest.raises(BadRequest):
+        parse_target(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "readings"),
+    [
+        ("//a", "//a", {"/a"}),
+        ("/a//b", "/a//b", {"/a/b"}),
+        ("/a;x=1/b", "/a;x=1/b", {"/a/b"}),
+        ("/a%3bx/b", "/a;x/b", {"/a/b"}),
+        ("/a%2fb", "/a/b", {"/a%2Fb"}),
+        ("/a%252fb", "/a%2fb", {"/a/b"}),
+        ("/%2561", "/%61", {"/a"}),
+        ("/a/;x/b", "/a/;x/b", {"/a//b", "/a/b"}),
+    ],
+)
+def test_p1_every_other_reading_of_an_ambiguous_path_is_listed(raw, path, readings):
+    target = parse_target(raw)
+
+    assert target.path == path
+    assert set(target.readings) == readings
+
+
+@given(st.text(alphabet="/.%2eEfF5cC;ab\\#?0", max_size=24))
+def test_p1_no_accepted_target_holds_a_dot_segment_in_any_reading(text):
+    try:
+        target = parse_target("/" + text)
+    except BadRequest:
+        return
+
+    for reading in (target.path, *target.readings):
+        assert not {".", ".."} & set(reading.split("/"))
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_target_or_a_bad_request(text):
+    try:
+        target = parse_target(text)
+    except BadRequest:
+        return
+
+    assert target.raw == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "authority"),
+    [
+        ("example.com", Authority("example.com", None)),
+        ("EXAMPLE.com.", Authority("example.com", None)),
+        ("Example.com:8080", Authority("example.com", 8080)),
+        ("example.com:", Authority("example.com", None)),
+        ("127.0.0.1:80", Authority("127.0.0.1", 80)),
+        ("[::1]:8080", Authority("[::1]", 8080)),
+        ("[::1]", Authority("[::1]", None)),
+        ("my_host", Authority("my_host", None)),
+        ("xn--bro-hoa.example", Authority("xn--bro-hoa.example", None)),
+    ],
+)
+def test_p6_hosts_compare_without_case_port_or_trailing_dot(raw, authority):
+    assert parse_authority(raw) == authority
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("", " ", "a b", "user@host", "host/path", "a,b", "a, b", "host:port", "host:99999"),
+        *("host:-1", "host:+1", "host:١", "[::1", "::1", "a..b..:1:2", "hö", "host\\x", "-", "."),
+        *("host:80:80", "h%6fst", "[::1]x", "a\x00b", "..", "host?"),
+    ],
+)
+def test_h4_an_invalid_host_is_refused(raw):
+    with pytest.raises(BadRequest):
+        parse_authority(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "parts"),
+    [
+        ("/a", None),
+        ("http://h/a?b", ("h", "/a?b")),
+        ("HTTPS://h:1/", ("h:1", "/")),
+        ("http://h", ("h", "/")),
+        ("http://h?x=1", ("h", "/?x=1")),
+        ("ftp://h/", None),
+        ("*", None),
+        ("h:443", None),
+    ],
+)
+def test_h5_absolute_form_is_split_into_authority_and_path(raw, parts):
+    assert split_absolute_form(raw) == parts
+
+
+@pytest.mark.parametrize(
+    ("raw", "below"),
+    [
+        ("/admin/x?y=1", "/x?y=1"),
+        ("/admin", "/"),
+        ("/admin?y", "/?y"),
+        ("/admin/%2Bx", "/%2Bx"),
+        ("/%61dmin/a%20b", "/a%20b"),
+    ],
+)
+def test_a_prefix_is_stripped_from_the_target_that_goes_on(raw, below):
+    assert without_prefix(parse_target(raw), "/admin") == below
