@@ -1,0 +1,243 @@
+"""Where a request goes: the first route whose host, path and method match, or none.
+
+Invariant: only the canonical host, method and path decide, and a request that an upstream might
+read as another path passes only where every reading takes the very same route (CVE-2026-33494 and
+its kin matched one path and forwarded another).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.policy.access import Access, AccessRule
+
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f\\?#]")
+
+
+class BadRoute(ValueError):
+    """A route that cannot mean what its author hoped; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Host, path and methods → upstream and access rule. None takes the gateway's default.
+
+    `path` is exact (`/a` is only `/a`) or a prefix (`/a/*` is `/a/` and all below, not `/a`; `/*`
+    is everything), spelled as the canonical path is: decoded, no dot segments. `host` is exact or
+    `*.example.com`, which is any depth below but not `example.com` itself. `preflight` lets real
+    CORS preflights through unauthenticated.
+    """
+
+    path: str
+    upstream: str
+    access: AccessRule = Access.SIGNED_IN
+    host: str | None = None
+    methods: frozenset[str] | None = None
+    strip_prefix: str | None = None
+    body_limit: int | None = None
+    upstream_connect: float | None = None
+    upstream_head: float | None = None
+    body_timeout: float | None = None
+    cross_site: bool | None = None
+    preflight: bool = False
+
+    def __post_init__(self) -> None:
+        _check_path(self.path)
+        if self.host is not None:
+            object.__setattr__(self, "host", _canonical_host(self.host))
+        if self.methods is not None:
+            object.__setattr__(self, "methods", _canonical_methods(self.methods))
+        if self.strip_prefix is not None:
+            _check_strip_prefix(self.strip_prefix, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The readings of one request take different routes; None among them is no route."""
+
+    routes: tuple[Route | None, ...]
+
+
+class Outcome(Enum):
+    """What became of one route in `explain`."""
+
+    TAKEN = "taken"
+    PASSED = "passed"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    number: int  # from 1, as in the file
+    route: Route
+    outcome: Outcome
+    reason: str
+
+
+class Routes:
+    """The table, compiled. Matching is one dict look-up for what was asked before.
+
+    The cache is keyed by every input of the decision and bounded in entries and bytes: two
+    generations, the older dropped whole, so that a flood of made-up paths costs the paths in use
+    one miss and no memory.
+    """
+
+    __slots__ = ("_cached", "_compiled", "_entries", "_older", "routes")
+
+    def __init__(self, routes: Iterable[Route], cache_entries: int = 4096) -> None:
+        self.routes = tuple(routes)
+        self._compiled = tuple(_Compiled.of(route) for route in self.routes)
+        self._entries = cache_entries
+        self._cached: dict[_Question, _Answer] = {}
+        self._older: dict[_Question, _Answer] = {}
+
+    def match(
+        self, host: str, method: str, path: str, readings: tuple[str, ...] = ()
+    ) -> Route | Ambiguous | None:
+        """The route of a request with a canonical *host* and *path*; no match is no access."""
+        try:
+            return self._cached[host, method, path, readings]
+        except KeyError:
+            return self._match_and_keep(host, method, path, readings)
+
+    def explain(self, host: str, method: str, path: str) -> Iterator[Step]:
+        """Each route in order with the reason why it did or did not match."""
+        taken = False
+        for number, (route, compiled) in enumerate(
+            zip(self.routes, self._compiled, strict=True), start=1
+        ):
+            if taken:
+                yield Step(number, route, Outcome.NOT_REACHED, "an earlier route matched")
+            elif reason := compiled.objection(host, method, path):
+                yield Step(number, route, Outcome.PASSED, reason)
+            else:
+                taken = True
+                yield Step(number, route, Outcome.TAKEN, "host, path and method match")
+
+    def _match_and_keep(
+        self, host: str, method: str, path: str, readings: tuple[str, ...]
+    ) -> Route | Ambiguous | None:
+        question = (host, method, path, readings)
+        if question in self._older:
+            answer = self._older[question]
+        else:
+            answer = self._match_readings(host, method, (path, *readings))
+            if len(host) + len(method) + len(path) + sum(map(len, readings)) > _KEPT_CHARACTERS:
+                return answer
+        if len(self._cached) >= self._entries:
+            self._older, self._cached = self._cached, {}
+        self._cached[question] = answer
+        return answer
+
+    def _match_readings(
+        self, host: str, method: str, paths: tuple[str, ...]
+    ) -> Route | Ambiguous | None:
+        found = tuple(self._first(host, method, path) for path in paths)
+        if any(route is not found[0] for route in found):
+            return Ambiguous(found)
+        return found[0]
+
+    def _first(self, host: str, method: str, path: str) -> Route | None:
+        for route in self._compiled:
+            if (
+                (route.path is None or route.path == path)
+                and path.startswith(route.prefix)
+                and (route.host is None or route.host == host)
+                and host.endswith(route.domain)
+                and (route.methods is None or method in route.methods)
+            ):
+                return route.route
+        return None
+
+
+_Question = tuple[str, str, str, tuple[str, ...]]
+_Answer = Route | Ambiguous | None
+_KEPT_CHARACTERS = 1024  # longer questions are answered anew each time
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A route as plain comparisons; what a pattern does not ask for compares true."""
+
+    route: Route
+    path: str | None
+    prefix: str
+    host: str | None
+    domain: str  # with its leading dot
+    methods: frozenset[str] | None
+
+    @classmethod
+    def of(cls, route: Route) -> "_Compiled":
+        exact, prefix = (None, route.path[:-1]) if route.path.endswith("/*") else (route.path, "")
+        host, domain = route.host, ""
+        if route.host is not None and route.host.startswith("*."):
+            host, domain = None, route.host[1:]
+        methods = route.methods
+        if methods is not None and "GET" in methods:
+            methods |= {"HEAD"}  # RFC 9110 §9.3.2: HEAD is GET without the content
+        return cls(route, exact, prefix, host, domain, methods)
+
+    def objection(self, host: str, method: str, path: str) -> str:
+        """Why this route is not for that request, or nothing."""
+        if self.host is not None and self.host != host:
+            return f"the host is {host}, not {self.host}"
+        if not host.endswith(self.domain):
+            return f"the host {host} is not below {self.domain[1:]}"
+        if self.path is not None and self.path != path:
+            return f"the path is {path}, not exactly {self.path}"
+        if not path.startswith(self.prefix):
+            return f"the path {path} is not below {self.prefix}"
+        if self.methods is not None and method not in self.methods:
+            return f"the method is {method}, not {' or '.join(sorted(self.methods))}"
+        return ""
+
+
+def _check_path(pattern: str) -> None:
+    """Refuse a pattern that no canonical path could ever match: it would protect nothing."""
+    path = pattern.removesuffix("*") if pattern.endswith("/*") else pattern
+    if not path.startswith("/"):
+        raise BadRoute(f"path {pattern!r}: a path begins with /")
+    if "*" in path:
+        raise BadRoute(f"path {pattern!r}: * stands only at the end, as in /a/*")
+    if _NOT_IN_A_PATH.search(path):
+        raise BadRoute(f"path {pattern!r}: no query, fragment, backslash or control character")
+    if _ESCAPE.search(path):
+        raise BadRoute(f"path {pattern!r}: write it decoded, as in /café rather than /caf%C3%A9")
+    if "//" in path or not {".", ".."}.isdisjoint(path.split("/")):
+        raise BadRoute(f"path {pattern!r}: no empty and no dot segments")
+
+
+def _check_strip_prefix(prefix: str, path: str) -> None:
+    _check_path(prefix)
+    if prefix.endswith(("/", "/*")):
+        raise BadRoute(f"strip_prefix {prefix!r}: without / at its end, as in /admin")
+    if path != prefix and not path.startswith(prefix + "/"):
+        raise BadRoute(f"strip_prefix {prefix!r}: the path {path!r} does not begin with it")
+
+
+def _canonical_host(pattern: str) -> str:
+    """*pattern* as `Request.host` spells it: lower-case, no port, no trailing dot."""
+    host = (
+        re.sub(r":[0-9]*$", "", pattern) if pattern.count(":") == 1 or "]" in pattern else pattern
+    )
+    host = host.lower().removesuffix(".")
+    if not _HOST.fullmatch(host):
+        raise BadRoute(
+            f"host {pattern!r}: a name as browsers send it (xn--… for international ones), "
+            "*.example.com, or an address such as [::1]"
+        )
+    return host
+
+
+def _canonical_methods(methods: frozenset[str]) -> frozenset[str]:
+    upper = frozenset(method.upper() for method in methods)
+    if not upper:
+        raise BadRoute("methods: name at least one, or leave it out for all")
+    for method in upper:
+        if not _METHOD.fullmatch(method):
+            raise BadRoute(f"methods: {method!r} is not a method")
+    return upper
