@@ -41,30 +41,46 @@ class Authority:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
-@dataclass(slots=True, eq=False)
 class Request:
-    """One request, treated as immutable. *headers* holds, lower-case, what decisions look at.
+    """One request, treated as immutable.
 
-    *client* is the address of the person's machine, past trusted proxies. *upgrade* says that the
-    client asks for a WebSocket. *cookie* is the Cookie header as sent, empty when there is none.
+    *noted* holds, by lower-case name, the raw values that decisions may look at; *cookie* is the
+    Cookie header as sent, empty when there is none. *client* is the address of the person's
+    machine, past trusted proxies. *upgrade* says that the client asks for a WebSocket.
     """
 
-    method: str
-    scheme: str
-    authority: Authority
-    target: Target
-    headers: Mapping[str, str]
-    cookie: str
-    client: str
-    upgrade: bool = False
+    __slots__ = (
+        *("authority", "client", "cookie", "method", "noted", "scheme", "target", "upgrade"),
+        "_headers",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        scheme: str,
+        authority: Authority,
+        target: Target,
+        noted: Mapping[str, bytes],
+        cookie: bytes = b"",
+        client: str = "",
+        upgrade: bool = False,  # noqa: FBT001, FBT002 - mirrors the slots
+    ) -> None:
+        self.method = method
+        self.scheme = scheme
+        self.authority = authority
+        self.target = target
+        self.noted = noted
+        self.cookie = cookie
+        self.client = client
+        self.upgrade = upgrade
+        self._headers: Mapping[str, str] | None = None
 
     @property
-    def host(self) -> str:
-        return self.authority.host
-
-    @property
-    def path(self) -> str:
-        return self.target.path
+    def headers(self) -> Mapping[str, str]:
+        """The noted headers as text. Most requests are decided without looking at any."""
+        if self._headers is None:
+            self._headers = {name: value.decode("latin-1") for name, value in self.noted.items()}
+        return self._headers
 
 
 # Nothing to decode, no second meaning: the usual case is settled by one match.
