@@ -1,0 +1,166 @@
+"""One line per request, built in a few microseconds and written in batches by somebody else.
+
+Invariant: whatever bytes a client sends, a request is exactly one line of printable ASCII, and no
+query string, cookie, token or full session id is ever in it.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from gateway.observability.line import (
+    TEXT_LIMIT,
+    LineFormat,
+    quoted,
+    quoted_again,
+    render,
+    second_prefix,
+    session_hash,
+    timestamp,
+)
+
+FLUSH_AFTER_SECONDS = 0.1
+FLUSH_AT_BYTES = 64 * 1024
+PATH_LIMIT = 1024
+
+# Rendered by one % operation: a third of the cost of json.dumps, and the order of fields is fixed.
+# What comes back with most requests (%s without a name) is rendered once and remembered.
+_JSON = (
+    '{"time":"%s%03dZ","logger":"gateway.access",%s,"path":%s,"protocol":%s,"status":%d,'
+    '"bytes_in":%d,"bytes_out":%d,"duration_ms":%.3f,"upstream_ms":%s,%s,"request_id":%s,'
+    '"user_agent":%s}\n'
+)
+_JSON_WHO = '"client":%s,"method":%s,"host":%s'
+_JSON_VERDICT = '"route":%s,"user":%s,"session":%s,"decision":%s'
+_TEXT = (
+    "time=%s%03dZ logger=gateway.access %s path=%s protocol=%s status=%d "
+    "bytes_in=%d bytes_out=%d duration_ms=%.3f upstream_ms=%s %s request_id=%s "
+    "user_agent=%s\n"
+)
+_TEXT_WHO = "client=%s method=%s host=%s"
+_TEXT_VERDICT = "route=%s user=%s session=%s decision=%s"
+REMEMBERED = 2048
+
+
+class AccessLog:
+    """Collects lines and hands them to *write* every 100 ms or 64 KiB.
+
+    *write* never blocks; it answers False when it has no room: then the lines are dropped, counted,
+    and the next batch that finds room begins with a line that says how many. *later* is
+    `loop.call_later`, armed only while lines wait, so that an idle process stays idle.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], bool],
+        now: Callable[[], float],
+        line_format: LineFormat,
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self.dropped = 0
+        self._write = write
+        self._now = now
+        self._format = line_format
+        self._later = later
+        in_json = line_format is LineFormat.JSON
+        self._template = _JSON if in_json else _TEXT
+        self._who = lru_cache(REMEMBERED)(partial(_who, _JSON_WHO if in_json else _TEXT_WHO))
+        self._verdict = lru_cache(REMEMBERED)(
+            partial(_verdict, _JSON_VERDICT if in_json else _TEXT_VERDICT)
+        )
+        self._lines: list[str] = []
+        self._size = 0
+        self._second = -1
+        self._prefix = ""
+        self._unsaid = 0
+
+    def record(
+        self,
+        client: str,
+        method: str,
+        host: str,
+        path: str,
+        protocol: str,
+        status: int,
+        bytes_in: int,
+        bytes_out: int,
+        duration: float,
+        upstream: float | None,
+        route: str | None,
+        user: str | None,
+        session_id: str | None,
+        decision: str,
+        request_id: str,
+        user_agent: str | None,
+    ) -> None:
+        """Note one finished request; *duration* and *upstream* are seconds."""
+        now = self._now()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._prefix = second_prefix(second)
+        line = self._template % (
+            self._prefix,
+            (now - second) * 1000,
+            self._who(client, method, host[:TEXT_LIMIT]),
+            # Callers give a path; a query that slips through with it would be a secret in the log.
+            quoted(path.partition("?")[0][:PATH_LIMIT]),
+            quoted_again(protocol),
+            status,
+            bytes_in,
+            bytes_out,
+            duration * 1000,
+            "null" if upstream is None else f"{upstream * 1000:.3f}",
+            self._verdict(route, user, session_id, decision),
+            quoted(request_id[:TEXT_LIMIT]),
+            quoted_again(user_agent and user_agent[:TEXT_LIMIT]),
+        )
+        if not self._lines:
+            self._later(FLUSH_AFTER_SECONDS, self.flush)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= FLUSH_AT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        lines = self._lines
+        if not lines:
+            return
+        self._lines, self._size = [], 0
+        batch = "".join(lines)
+        if self._write(self._confession() + batch if self._unsaid else batch):
+            self._unsaid = 0
+        else:
+            self.dropped += len(lines)
+            self._unsaid += len(lines)
+
+    def _confession(self) -> str:
+        return render(
+            {
+                "time": timestamp(self._now()),
+                "level": "warning",
+                "logger": "gateway.access",
+                "message": "access log lines were dropped, the output is too slow",
+                "dropped": self._unsaid,
+            },
+            self._format,
+        )
+
+
+def _who(template: str, client: str, method: str, host: str) -> str:
+    return template % (quoted(client), quoted(method[:TEXT_LIMIT]), quoted(host))
+
+
+def _verdict(
+    template: str, route: str | None, user: str | None, session_id: str | None, decision: str
+) -> str:
+    return template % (
+        _quoted_or_null(route),
+        _quoted_or_null(user and user[:TEXT_LIMIT]),
+        _quoted_or_null(session_id and session_hash(session_id)),
+        quoted(decision),
+    )
+
+
+def _quoted_or_null(text: str | None) -> str:
+    return "null" if text is None else quoted(text)

@@ -1,0 +1,72 @@
+"""The one door through which every decision is recorded once: log line, audit event, metric."""
+
+from collections.abc import Callable
+
+from gateway.observability import audit
+from gateway.observability.access_log import AccessLog
+from gateway.observability.audit import AuditEvent
+from gateway.observability.metrics import Metrics
+
+
+class Observer:
+    """What the app hands to proxy, portal and operations.
+
+    `token_rejected(reason)` and `upstream_error(upstream, kind)` move nothing but a number, since
+    anybody can cause them as fast as they like. *access_log* is None when it is off.
+    """
+
+    def __init__(self, access_log: AccessLog | None, metrics: Metrics) -> None:
+        self._access_log = access_log
+        self._metrics = metrics
+        self.token_rejected: Callable[[str], None] = metrics.token_rejected
+        self.upstream_error: Callable[[str, str], None] = metrics.upstream_error
+
+    def request_finished(
+        self,
+        client: str,
+        method: str,
+        host: str,
+        path: str,
+        protocol: str,
+        status: int,
+        bytes_in: int,
+        bytes_out: int,
+        duration: float,
+        upstream: float | None,
+        route: str | None,
+        user: str | None,
+        session_id: str | None,
+        decision: str,
+        request_id: str,
+        user_agent: str | None,
+    ) -> None:
+        """Record one finished request: a metric, and a line if the access log is on.
+
+        *path* without query. *duration* and *upstream* (None: no upstream was asked) are seconds.
+        *decision* is `forward`, `refuse:<why>` or `renew:<outcome>`: a fixed word, it is a label.
+        """
+        self._metrics.request(route, status, decision, duration)
+        if self._access_log is not None:
+            self._access_log.record(
+                client,
+                method,
+                host,
+                path,
+                protocol,
+                status,
+                bytes_in,
+                bytes_out,
+                duration,
+                upstream,
+                route,
+                user,
+                session_id,
+                decision,
+                request_id,
+                user_agent,
+            )
+
+    def event(self, event: AuditEvent) -> None:
+        """Record one security event."""
+        self._metrics.event(event)
+        audit.write(event)
