@@ -1,0 +1,228 @@
+"""From pydantic's errors to problems with a place, the key as written, and what would be right.
+
+What is wrong is left out and the rest is checked again, so that one reading finds everything.
+"""
+
+import difflib
+from collections.abc import Iterator
+from collections.abc import Mapping as ReadOnly
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.config.document import Mapping, Node, Scalar, Sequence
+from gateway.config.model import File
+from gateway.config.problem import Place, Problem, problem_at
+from gateway.config.units import quoted
+
+Path = tuple[str | int, ...]
+# Fields that no file spells out: one-word forms are read into them.
+_IMPLIED = frozenset({"any_of", "level", "folder", "secrets"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What could be read, what is wrong, and which paths are therefore missing from `file`."""
+
+    file: File
+    problems: list[Problem]
+    left_out: frozenset[Path]
+
+
+class _Reading:
+    """One document on its way through validation, rounds and all."""
+
+    def __init__(self, root: Mapping, broken: frozenset[Path]) -> None:
+        self.root = root
+        self.left_out = set(broken)
+        self.problems: list[Problem] = []
+        # The numbers that the items of a list have in the file, once some were left out.
+        self._kept: dict[Path, list[int]] = {}
+
+    def data(self, node: Node, path: Path = ()) -> object:
+        """Return the document without what is known to be wrong."""
+        match node:
+            case Mapping():
+                return {
+                    name: self.data(entry.node, (*path, name))
+                    for name, entry in node.entries.items()
+                    if (*path, name) not in self.left_out
+                }
+            case Sequence():
+                every = range(len(node.items))
+                kept = [at for at in every if (*path, at) not in self.left_out]
+                self._kept[path] = kept
+                return [self.data(node.items[at], (*path, at)) for at in kept]
+            case Scalar():
+                return node.value
+
+    def complain(self, detail: ErrorDetails) -> None:
+        written, missing = self.locate(detail["loc"])
+        path = (*written, *missing)
+        of_key = detail["type"] == "extra_forbidden"
+        consequence = any(known[: len(path)] == path for known in self.left_out)
+        self.left_out.add(written)
+        if of_key or not consequence:
+            message = unknown_key(path) if of_key else _message(detail)
+            place = place_of(self.root, path, of_key=of_key)
+            self.problems.append(problem_at(place, spelled(path), message))
+
+    def locate(self, loc: tuple[int | str, ...]) -> tuple[Path, Path]:
+        """Split where pydantic stands into the path that was written and a key that was not."""
+        written: Path = ()
+        node: Node = self.root
+        for at, part in enumerate(loc):
+            if isinstance(node, Mapping) and self._is_there(node, written, part):
+                node = node.entries[str(part)].node
+                written = (*written, part)
+            elif isinstance(node, Sequence) and isinstance(part, int):
+                number = self._kept[written][part]
+                node = node.items[number]
+                written = (*written, number)
+            elif isinstance(node, Mapping) and at == len(loc) - 1 and part not in _IMPLIED:
+                return written, (part,)
+            # else a part that a short form implies
+        return written, ()
+
+    def _is_there(self, node: Mapping, path: Path, part: str | int) -> bool:
+        return part in node.entries and (*path, part) not in self.left_out
+
+
+def checked(root: Mapping, broken: frozenset[Path] = frozenset()) -> Checked:
+    """Validate the document; *broken* paths were complained about before."""
+    reading = _Reading(root, broken)
+    while True:
+        try:
+            file = File.model_validate(reading.data(root))
+        except ValidationError as error:
+            before = len(reading.left_out)
+            for detail in error.errors(include_url=False):
+                reading.complain(detail)
+            if len(reading.left_out) == before:
+                raise  # our mistake: nothing more can be left out
+        else:
+            return Checked(file, reading.problems, frozenset(reading.left_out))
+
+
+def node_at(root: Node, path: Path) -> Node | None:
+    node: Node | None = root
+    for part in path:
+        match node:
+            case Mapping() if part in node.entries:
+                node = node.entries[str(part)].node
+            case Sequence() if isinstance(part, int) and part < len(node.items):
+                node = node.items[part]
+            case _:
+                return None
+    return node
+
+
+def place_of(root: Mapping, path: Path, *, of_key: bool = False) -> Place:
+    """Return where *path* was written, or its nearest parent."""
+    for length in range(len(path), 0, -1):
+        node = node_at(root, path[:length])
+        if node is None:
+            continue
+        parent = node_at(root, path[: length - 1])
+        if isinstance(parent, Mapping) and (of_key or isinstance(node, (Mapping, Sequence))):
+            return parent.entries[str(path[length - 1])].place
+        return node.place
+    return root.place
+
+
+def spelled(path: Path) -> str:
+    """Write a path as users do: routes[2].access.groups."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
+
+
+def unknown_key(path: Path) -> str:
+    """Say what is meant, most likely, by a key that does not exist."""
+    name, section = str(path[-1]), _section(path[:-1])
+    own = [field_name for field_name in section.model_fields if field_name not in _IMPLIED]
+    near = difflib.get_close_matches(name, own, n=1, cutoff=0.8)
+    elsewhere = [where for where, known in _places() if known == name]
+    if elsewhere and not near:
+        return f"unknown key here; {name} belongs to {' or '.join(elsewhere)}"
+    if near := near or difflib.get_close_matches(name, own, n=1):
+        return f"unknown key; did you mean {near[0]}?"
+    far = difflib.get_close_matches(name, [known for _, known in _places()], n=1, cutoff=0.75)
+    if far:
+        where = next(where for where, known in _places() if known == far[0])
+        return f"unknown key; did you mean {far[0]} of {where}?"
+    return f"unknown key; known here: {', '.join(own)}"
+
+
+def _places() -> Iterator[tuple[str, str]]:
+    """Yield every key with the section that holds it, as users write it."""
+    yield from _keys(File, "")
+
+
+def _keys(model: type[BaseModel], path: str) -> Iterator[tuple[str, str]]:
+    for name, info in model.model_fields.items():
+        if name not in _IMPLIED:
+            yield path or "the top level", name
+        for inner in _models(info.annotation):
+            many = "[]" if "tuple" in str(info.annotation) else ""
+            many = ".NAME" if "dict" in str(info.annotation) else many
+            below = path if name in _IMPLIED else f"{path}.{name}{many}".lstrip(".")
+            yield from _keys(inner, below)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
+
+
+def _section(path: Path) -> type[BaseModel]:
+    """Return the model of the section at *path*."""
+    model: type[BaseModel] = File
+    for part in path:
+        model = next(iter(_inner(model, str(part))), model)
+    while implied := [name for name in model.model_fields if name in _IMPLIED]:
+        deeper = [m for name in implied for m in _models(model.model_fields[name].annotation)]
+        if not deeper:
+            break
+        model = deeper[0]
+    return model
+
+
+def _inner(model: type[BaseModel], part: str) -> Iterator[type[BaseModel]]:
+    if part in model.model_fields:
+        yield from _models(model.model_fields[part].annotation)
+
+
+def _message(detail: ErrorDetails) -> str:
+    context: ReadOnly[str, Any] = detail.get("ctx", {})
+    match detail["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return _no_choice(str(context["expected"]), detail["input"])
+        case kind:
+            return _PLAIN_MESSAGES.get(kind, detail["msg"])
+
+
+_PLAIN_MESSAGES = {
+    "missing": "is required",
+    "model_type": "must be a mapping (key: value)",
+    "model_attributes_type": "must be a mapping (key: value)",
+    "dict_type": "must be a mapping (key: value)",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+}
+
+
+def _no_choice(expected: str, given: object) -> str:
+    choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
+    wanted = f"must be {', '.join(choices[:-1])} or {choices[-1]}"
+    if not isinstance(given, str):
+        return wanted
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(given.lower(), folded, n=1)
+    hint = f"; did you mean {folded[near[0]]}?" if near else ""
+    return f"{wanted}, not {quoted(given)}{hint}"
