@@ -1,0 +1,63 @@
+"""The app behind every system: one nginx worker that answers from memory and keeps connections."""
+
+from pathlib import Path
+
+from benchmarks import certificate
+from benchmarks.processes import LOAD_CORE, Command, Process, wait_until_listening
+from benchmarks.programs import find
+
+SMALL = "x" * 200
+LARGE_PATH = "/large"
+LARGE_BYTES = 10_000_000
+ECHO_PATH = "/echo"
+
+_CONFIG = """
+worker_processes 1;
+daemon off;
+pid {folder}/upstream.pid;
+error_log {folder}/upstream-error.log warn;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  keepalive_timeout 600s;
+  client_max_body_size 0;
+  client_body_temp_path {folder}/upstream-body;
+  sendfile on;
+  tcp_nopush on;
+  default_type application/json;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{tls_port} ssl;
+    ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/certificate-key.pem;
+    location / {{ return 200 '{small}'; }}
+    # Says who the app was told is asking, so that a system's answer proves what it did.
+    location = {echo} {{ return 200 '$http_x_forwarded_user'; }}
+    location = {large} {{ alias {folder}/large; }}
+    location /issuer/ {{ root {folder}; }}
+  }}
+}}
+"""
+
+
+def start(folder: Path, port: int, tls_port: int) -> Process:
+    """Serve on *port*; the issuer's documents by https on *tls_port* too."""
+    with (folder / "large").open("wb") as large:
+        large.truncate(LARGE_BYTES)
+    certificate.write(folder)
+    config = folder / "upstream.conf"
+    config.write_text(
+        _CONFIG.format(
+            folder=folder,
+            port=port,
+            tls_port=tls_port,
+            small=SMALL,
+            echo=ECHO_PATH,
+            large=LARGE_PATH,
+        )
+    )
+    argv = [str(find("nginx")), "-c", str(config), "-p", str(folder)]
+    process = Process(Command(argv, {}, folder), LOAD_CORE, folder / "upstream.log")
+    wait_until_listening(process, port)
+    return process
