@@ -2,10 +2,13 @@
 
 import asyncio
 import functools
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.sessions.store import StoreUnavailable
+from gateway.tokens.key_folder import generate
+from gateway.tokens.keys import SigningKey
 
 
 @dataclass
@@ -62,3 +65,12 @@ class FlakyStore:
             self.held.set()
             await self._released.wait()
         return await getattr(self.inner, method)(*args)
+
+
+def signing_key(algorithm: str = "ES256", created: float = 0.0, kid: str = "key-1") -> SigningKey:
+    """Return a fresh key of ours; with the default time it signs at once."""
+    if algorithm == "HS256":
+        secret = secrets.token_bytes(32)
+        return SigningKey(kid, algorithm, secret, secret, created)
+    private = generate(algorithm)
+    return SigningKey(kid, algorithm, private, private.public_key(), created)
