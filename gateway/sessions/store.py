@@ -6,6 +6,7 @@ record it can't read raises StoreUnavailable. A write that raises may have happe
 
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote, unquote
 
 from gateway.sessions.revocation import Revocation
 from gateway.sessions.session import Session, UnreadableRecord, decode
@@ -82,3 +83,13 @@ def stored(text: str, now: int) -> Stored:
         return Stored(decode(text), text, now)
     except UnreadableRecord as error:
         raise StoreUnavailable(f"a session record is unreadable: {error}") from error
+
+
+def subject_key(subject: str) -> str:
+    """Spell a subject so that every store can index it: no NUL, no lone surrogate."""
+    return quote(subject, safe="@+ ", errors="surrogatepass")
+
+
+def subject_of(key: str) -> str:
+    """Undo `subject_key`."""
+    return unquote(key, errors="surrogatepass")
