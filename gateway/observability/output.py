@@ -24,7 +24,7 @@ class Output:
 
     def __init__(self, fd: int, *, capacity: int = CAPACITY_BYTES, shared: bool = False) -> None:
         self.dropped = 0
-        self._fd = fd
+        self._fd = os.dup(fd)  # ours alone: a number that others close may come to mean another file
         self._capacity = capacity
         self._piece = select.PIPE_BUF if shared and _is_pipe(fd) else WRITE_BYTES
         self._changed = threading.Condition()
@@ -56,8 +56,13 @@ class Output:
         """Flush, then take no more. A reader that is stuck cannot hold up the exit."""
         done = self.flush(timeout)
         with self._changed:
-            self._closed = True
+            first, self._closed = not self._closed, True
             self._changed.notify_all()
+        if self._thread is None:
+            if first:
+                os.close(self._fd)
+        elif done:
+            self._thread.join(timeout)
         return done
 
     def _run(self) -> None:
@@ -65,7 +70,7 @@ class Output:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
-                    return
+                    break
                 lines = "".join(self._waiting)
                 self._waiting.clear()
             for piece in _pieces(lines.encode("ascii", "backslashreplace"), self._piece):
@@ -75,6 +80,7 @@ class Output:
             with self._changed:
                 self._pending -= len(lines)
                 self._changed.notify_all()
+        os.close(self._fd)
 
 
 def _pieces(data: bytes, size: int) -> list[bytes]:

@@ -99,10 +99,15 @@ def test_nothing_is_taken_after_the_end(pipe):
     assert output.dropped == 1
 
 
-def test_an_output_that_was_never_used_ends_at_once(pipe):
-    _reader, writer = pipe
+def test_an_output_that_was_never_used_ends_at_once_and_leaves_nothing_open(pipe):
+    reader, writer = pipe
 
-    assert Output(writer).close()
+    output = Output(writer)
+    assert output.close()
+    assert output.close()
+
+    os.close(writer)
+    assert read_all(reader) == b""
 
 
 def test_a_descriptor_made_non_blocking_by_someone_else_still_gets_whole_lines(pipe):
