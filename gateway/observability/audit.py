@@ -4,7 +4,8 @@ Invariant: an event can only name a session by its hash, and holds no credential
 """
 
 import logging
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from gateway.observability.line import TEXT_LIMIT, SessionHash
@@ -24,6 +25,7 @@ class AuditKind(Enum):
     REFRESHED = "refresh.ok"
     REFRESH_REFUSED = "refresh.refused"
     REFRESH_UNAVAILABLE = "refresh.unavailable"
+    REFRESH_AHEAD = "refresh.ahead"
     THEFT = "refresh.theft"
     SIGNED_OUT = "logout"
     SESSION_ENDED = "session.ended"
@@ -39,7 +41,7 @@ class AuditEvent:
 
     *outcome* says which way among those of one kind: `rotated` or `grace` for a refresh, `expired`
     for a refused one, `admin` for an ended session. It becomes a metric label: a fixed word, never
-    a client's text. *count* is the number of sessions that ended.
+    a client's text. *count* is the number of sessions that ended, *evidence* more fields.
     """
 
     kind: AuditKind
@@ -52,6 +54,7 @@ class AuditEvent:
     detail: str | None = None
     request_id: str | None = None
     user_agent: str | None = None
+    evidence: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
 
 _INFO = frozenset(
@@ -66,7 +69,9 @@ _INFO = frozenset(
         AuditKind.KEYS_ROTATED,
     }
 )
-_FIELDS = tuple(field.name for field in fields(AuditEvent) if field.name != "kind")
+_FIELDS = tuple(
+    known.name for known in fields(AuditEvent) if known.name not in ("kind", "evidence")
+)
 
 
 def write(event: AuditEvent) -> None:
@@ -76,7 +81,7 @@ def write(event: AuditEvent) -> None:
 
 
 def _named(event: AuditEvent) -> dict[str, object]:
-    known = {name: getattr(event, name) for name in _FIELDS}
+    known = {name: getattr(event, name) for name in _FIELDS} | dict(event.evidence)
     return {name: _cut(value) for name, value in known.items() if value is not None}
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from hashlib import sha256
 from json import dumps
 from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import NewType
+
+from gateway.sessions import session
 
 TEXT_LIMIT = 256
 
@@ -49,7 +50,7 @@ def quoted_again(text: str | None) -> str:
 @lru_cache(maxsize=8192)
 def session_hash(session_id: str) -> SessionHash:
     """Return the name of a session in logs: enough to correlate, useless as a credential."""
-    return SessionHash(sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()[:12])
+    return SessionHash(session.session_hash(session_id))
 
 
 def second_prefix(second: int) -> str:

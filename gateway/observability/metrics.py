@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.observability.audit import AuditEvent, AuditKind
+from gateway.sessions.events import Kind, SessionEvent
 
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MAX_SERIES = 10_000
@@ -55,7 +56,8 @@ _GAUGE_HELP = {
     "log_lines_dropped": "Log lines dropped because the output was too slow or gone.",
 }
 
-# Which counter an event moves, and with which label when the event names no outcome itself.
+# Which counter an event moves, and with which label when the event names no outcome itself. What
+# happened to a session is counted where it happened (`session`), not where somebody asked for it.
 _LOGINS = {
     AuditKind.SIGNED_IN: "ok",
     AuditKind.SIGN_IN_FAILED: "failed",
@@ -63,16 +65,10 @@ _LOGINS = {
     AuditKind.SIGN_IN_UNAVAILABLE: "unavailable",
 }
 _REFRESHES = {
-    AuditKind.REFRESHED: "rotated",
     AuditKind.REFRESH_REFUSED: "refused",
     AuditKind.REFRESH_UNAVAILABLE: "store_error",
-    AuditKind.THEFT: "reuse",
 }
-_ENDS = {
-    AuditKind.SIGNED_OUT: "logout",
-    AuditKind.SESSION_ENDED: "other",
-    AuditKind.THEFT: "theft",
-}
+_UNCOUNTED = frozenset({Kind.STARTED, Kind.ENDED})
 
 
 class Metrics(Collector):
@@ -118,13 +114,20 @@ class Metrics(Collector):
         if kind in _LOGINS:
             _add(self._logins, (_LOGINS[kind],))
         if kind in _REFRESHES:
-            _add(self._refreshes, (_refresh_outcome(event),))
-        if kind in _ENDS:
-            _add(self._ended, (_end_reason(event),), 1 if event.count is None else event.count)
+            _add(self._refreshes, (event.outcome or _REFRESHES[kind],))
         if kind is AuditKind.CROSS_SITE_REFUSED:
             self._cross_site += 1
         if kind in (AuditKind.CONFIG_RELOADED, AuditKind.CONFIG_REFUSED):
             self._last_reload = int(kind is AuditKind.CONFIG_RELOADED)
+
+    def session(self, event: SessionEvent) -> None:
+        """Count what happened to a session."""
+        if event.kind not in _UNCOUNTED:
+            _add(self._refreshes, (event.kind.value,))
+        if event.kind is Kind.ENDED:
+            _add(self._ended, (event.reason,))
+        if event.kind is Kind.THEFT:
+            _add(self._ended, (Kind.THEFT.value,))
 
     def _new_series(self, key: tuple[str, int, str]) -> list[float]:
         if len(self._requests) >= self._max_series:
@@ -217,8 +220,8 @@ class Exposition:
         return encode(self._registry), content_type
 
 
-def _add(counts: dict[tuple[str, ...], int], key: tuple[str, ...], amount: int = 1) -> None:
-    counts[key] = counts.get(key, 0) + amount
+def _add(counts: dict[tuple[str, ...], int], key: tuple[str, ...]) -> None:
+    counts[key] = counts.get(key, 0) + 1
 
 
 def _counter(
@@ -228,17 +231,3 @@ def _counter(
     for key, value in list(counts.items()):
         family.add_metric(key, value)
     return family
-
-
-def _refresh_outcome(event: AuditEvent) -> str:
-    if event.kind is AuditKind.THEFT:
-        return "reuse"  # the outcome says how it was noticed; the metric only that it was
-    return event.outcome or _REFRESHES[event.kind]
-
-
-def _end_reason(event: AuditEvent) -> str:
-    return (
-        event.outcome
-        if event.kind is AuditKind.SESSION_ENDED and event.outcome
-        else _ENDS[event.kind]
-    )

@@ -6,6 +6,8 @@ from gateway.observability import audit
 from gateway.observability.access_log import AccessLog
 from gateway.observability.audit import AuditEvent
 from gateway.observability.metrics import Metrics
+from gateway.observability.session_audit import audited
+from gateway.sessions.events import SessionEvent
 
 
 class Observer:
@@ -70,3 +72,10 @@ class Observer:
         """Record one security event."""
         self._metrics.event(event)
         audit.write(event)
+
+    def session(self, event: SessionEvent) -> None:
+        """Record what happened to a session; `Lifecycle` takes this as its `observe`."""
+        self._metrics.session(event)
+        told = audited(event)
+        if told is not None:
+            audit.write(told)

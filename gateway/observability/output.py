@@ -24,7 +24,9 @@ class Output:
 
     def __init__(self, fd: int, *, capacity: int = CAPACITY_BYTES, shared: bool = False) -> None:
         self.dropped = 0
-        self._fd = os.dup(fd)  # ours alone: a number that others close may come to mean another file
+        self._fd = os.dup(
+            fd
+        )  # ours alone: a number that others close may come to mean another file
         self._capacity = capacity
         self._piece = select.PIPE_BUF if shared and _is_pipe(fd) else WRITE_BYTES
         self._changed = threading.Condition()

@@ -39,7 +39,7 @@ def test_what_someone_should_look_at_is_a_warning(kind, caplog):
     write(AuditEvent(kind))
 
     alarming = kind.value.split(".")[-1] in {
-        "failed", "throttled", "unavailable", "theft",
+        "failed", "throttled", "unavailable", "theft", "ahead",
     } or kind in {
         AuditKind.REGISTRATION_REFUSED,
         AuditKind.CROSS_SITE_REFUSED,
@@ -51,6 +51,7 @@ def test_what_someone_should_look_at_is_a_warning(kind, caplog):
 def test_a_client_cannot_make_an_event_long(caplog):
     caplog.set_level(logging.INFO, "gateway.audit")
 
-    write(AuditEvent(AuditKind.SIGN_IN_FAILED, user="x" * 10_000, count=1))
+    evidence = {"last_client": "y" * 10_000, "unknown": None}
+    write(AuditEvent(AuditKind.SIGN_IN_FAILED, user="x" * 10_000, count=1, evidence=evidence))
 
-    assert caplog.records[0].fields == {"user": "x" * 256, "count": 1}
+    assert caplog.records[0].fields == {"user": "x" * 256, "count": 1, "last_client": "y" * 256}

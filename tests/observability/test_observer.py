@@ -7,6 +7,7 @@ from gateway.observability.audit import AuditEvent, AuditKind
 from gateway.observability.line import LineFormat
 from gateway.observability.metrics import Metrics
 from gateway.observability.observer import Observer
+from gateway.sessions.events import Kind, SessionEvent
 from tests.fakes import FakeClock
 from tests.observability.test_metrics import samples
 
@@ -48,6 +49,18 @@ def test_an_event_is_one_audit_line_and_one_count(caplog):
 
     assert [record.getMessage() for record in caplog.records] == ["login.ok"]
     assert samples(metrics)["gateway_login_total", "ok"] == 1
+
+
+def test_what_happens_to_a_session_is_one_audit_line_and_one_count(caplog):
+    caplog.set_level(logging.INFO, "gateway.audit")
+    metrics = Metrics("1")
+    observer = Observer(None, metrics)
+
+    observer.session(SessionEvent(Kind.STARTED, "0123", "alice"))
+    observer.session(SessionEvent(Kind.GRACE, "0123", "alice"))
+
+    assert [record.getMessage() for record in caplog.records] == ["refresh.ok"]
+    assert samples(metrics)["gateway_refresh_total", "grace"] == 1
 
 
 def test_what_anybody_can_cause_is_counted_and_not_logged(caplog):
