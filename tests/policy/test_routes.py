@@ -230,6 +230,14 @@ def test_the_cache_is_bounded_in_entries_and_keeps_what_is_in_use() -> None:
     assert any(question[2] == "/in-use" for question in routes._cached)
 
 
+def test_what_was_asked_before_is_not_matched_again() -> None:
+    routes = Routes([Route("/*", "app")])
+    found(routes, "/a")
+    routes._compiled = ()  # so that a second matching would find nothing
+
+    assert found(routes, "/a") == "app"
+
+
 def test_an_overlong_question_is_answered_but_not_kept() -> None:
     routes = Routes([Route("/*", "app")])
 
