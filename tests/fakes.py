@@ -3,9 +3,11 @@
 import asyncio
 import functools
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.identity.principal import Principal
+from gateway.identity.provider import LoginRefused, ProviderUnavailable
 from gateway.sessions.store import StoreUnavailable
 from gateway.tokens.key_folder import generate
 from gateway.tokens.keys import SigningKey
@@ -74,3 +76,36 @@ def signing_key(algorithm: str = "ES256", created: float = 0.0, kid: str = "key-
         return SigningKey(kid, algorithm, secret, secret, created)
     private = generate(algorithm)
     return SigningKey(kid, algorithm, private, private.public_key(), created)
+
+
+@dataclass
+class FakeProvider:
+    """A login provider that knows a few people, and can be switched off or made to disable some."""
+
+    people: dict[str, tuple[str, Principal]]
+    available: bool = True
+    disabled: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    async def authenticate(self, username: str, password: str) -> Principal:
+        self.asked.append(username)
+        self._reach()
+        expected, principal = self.people.get(username, ("", Principal("")))
+        if not expected or password != expected or principal.subject in self.disabled:
+            raise LoginRefused
+        return principal
+
+    async def current(self, principal: Principal) -> Principal | None:
+        self._reach()
+        for _, person in self.people.values():
+            if person.subject == principal.subject and person.subject not in self.disabled:
+                return person
+        return None
+
+    async def holds(self, username: str) -> bool:
+        self._reach()
+        return any(person.subject == username for _, person in self.people.values())
+
+    def _reach(self) -> None:
+        if not self.available:
+            raise ProviderUnavailable
