@@ -4,7 +4,7 @@ The only module that touches PyJWT, and of it only the primitives: reading a tok
 `jws`, so that no second parser can see another token than the one that was checked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jwt
@@ -27,7 +27,7 @@ MAX_RSA_BITS = 8192
 
 # What a JWK must be for each algorithm; `oct` is absent, so no published document can make an
 # HMAC key (CVE-2026-48526).
-_JWK_SHAPE = {
+_JWK_SHAPE: dict[str, tuple[str, str | None]] = {
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
     "ES512": ("EC", "P-521"),
@@ -39,13 +39,7 @@ _JWK_SHAPE = {
     "PS384": ("RSA", None),
     "PS512": ("RSA", None),
 }
-_IMPLIED_ALGORITHM = {
-    ("EC", "P-256"): "ES256",
-    ("EC", "P-384"): "ES384",
-    ("EC", "P-521"): "ES512",
-    ("OKP", "Ed25519"): "EdDSA",
-    ("RSA", None): "RS256",
-}
+PUBLISHABLE = tuple(_JWK_SHAPE)
 _PUBLIC_MEMBERS = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
 
 
@@ -106,18 +100,20 @@ def public_jwk(key: VerifyingKey) -> dict[str, str] | None:
     return {**members, "use": "sig", "alg": key.algorithm, "kid": key.kid}
 
 
-def from_jwk(jwk: Mapping[str, object]) -> VerifyingKey:
-    """Return the key a JWK describes, bound to one algorithm (CVE-2026-48523)."""
+def from_jwk(jwk: Mapping[str, object], accepted: Sequence[str] = PUBLISHABLE) -> VerifyingKey:
+    """Return the key a JWK describes, bound to one algorithm of *accepted* (CVE-2026-48523).
+
+    A key that names no algorithm is for the first accepted one that fits it.
+    """
     kid = jwk.get("kid")
     if not isinstance(kid, str) or not kid:
         raise UnfitKey("a key without kid cannot be chosen")
     _for_signatures(jwk)
-    kty, crv = jwk.get("kty"), jwk.get("crv")
-    algorithm = jwk.get("alg", _implied(kty, crv))
-    if not isinstance(algorithm, str) or algorithm not in _JWK_SHAPE:
-        raise UnfitKey(f"{kid!r} is of an algorithm that is not accepted")
-    if _JWK_SHAPE[algorithm] != (kty, None if kty == "RSA" else crv):
-        raise UnfitKey(f"{kid!r} says {algorithm} but is no key of that kind")
+    shape = (jwk.get("kty"), None if jwk.get("kty") == "RSA" else jwk.get("crv"))
+    fitting = [name for name in accepted if _JWK_SHAPE.get(name) == shape]
+    algorithm = jwk.get("alg", fitting[0] if fitting else None)
+    if not isinstance(algorithm, str) or algorithm not in fitting:
+        raise UnfitKey(f"{kid!r} is no key for an algorithm that is accepted")
     return VerifyingKey(kid, algorithm, _public_key(algorithm, jwk))
 
 
@@ -128,12 +124,6 @@ def _for_signatures(jwk: Mapping[str, object]) -> None:
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise UnfitKey("a key whose operations do not include verify")
-
-
-def _implied(kty: object, crv: object) -> str | None:
-    if not isinstance(kty, str) or not isinstance(crv, str | None):
-        return None
-    return _IMPLIED_ALGORITHM.get((kty, None if kty == "RSA" else crv))
 
 
 def _public_key(algorithm: str, jwk: Mapping[str, object]) -> PublicKey:
