@@ -63,7 +63,7 @@ def test_a_safe_request_may_come_from_anywhere(method: str) -> None:
     [
         ("same-origin", OWN, ALLOWED),
         (None, OWN, ALLOWED),
-        # Some browsers compare ws: with https: and call our own page another site.
+        # The Origin decides alone: Chromium sends no Sec-Fetch-Site with a handshake at all.
         ("cross-site", OWN, ALLOWED),
         ("same-origin", "https://evil.example", REFUSED),
         ("same-site", "https://evil.example.com", REFUSED),
