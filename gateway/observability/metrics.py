@@ -64,10 +64,8 @@ _LOGINS = {
     AuditKind.SIGN_IN_THROTTLED: "throttled",
     AuditKind.SIGN_IN_UNAVAILABLE: "unavailable",
 }
-_REFRESHES = {
-    AuditKind.REFRESH_REFUSED: "refused",
-    AuditKind.REFRESH_UNAVAILABLE: "store_error",
-}
+# A theft, or a token ahead of its session, is refused too, and was counted as what it is.
+_COUNTED_AS_SESSION = frozenset({Kind.THEFT.value, Kind.AHEAD.value})
 _UNCOUNTED = frozenset({Kind.STARTED, Kind.ENDED})
 
 
@@ -113,8 +111,10 @@ class Metrics(Collector):
         kind = event.kind
         if kind in _LOGINS:
             _add(self._logins, (_LOGINS[kind],))
-        if kind in _REFRESHES:
-            _add(self._refreshes, (event.outcome or _REFRESHES[kind],))
+        if kind is AuditKind.REFRESH_UNAVAILABLE:
+            _add(self._refreshes, ("store_error",))
+        if kind is AuditKind.REFRESH_REFUSED and event.outcome not in _COUNTED_AS_SESSION:
+            _add(self._refreshes, (event.outcome or "refused",))
         if kind is AuditKind.CROSS_SITE_REFUSED:
             self._cross_site += 1
         if kind in (AuditKind.CONFIG_RELOADED, AuditKind.CONFIG_REFUSED):

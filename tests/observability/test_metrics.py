@@ -92,7 +92,10 @@ def test_whatever_is_counted_the_histogram_agrees_with_the_counter(requests):
         (AuditEvent(AuditKind.SIGN_IN_UNAVAILABLE), ("gateway_login_total", "unavailable")),
         (AuditEvent(AuditKind.REFRESH_REFUSED), ("gateway_refresh_total", "refused")),
         (AuditEvent(AuditKind.REFRESH_REFUSED, "expired"), ("gateway_refresh_total", "expired")),
-        (AuditEvent(AuditKind.REFRESH_UNAVAILABLE), ("gateway_refresh_total", "store_error")),
+        (
+            AuditEvent(AuditKind.REFRESH_UNAVAILABLE, "store"),
+            ("gateway_refresh_total", "store_error"),
+        ),
         (AuditEvent(AuditKind.CROSS_SITE_REFUSED), ("gateway_cross_site_refusals_total",)),
     ],
 )
@@ -109,6 +112,13 @@ def test_every_showing_of_a_refresh_token_is_counted_by_what_came_of_it(metrics,
     metrics.session(SessionEvent(kind, "0123", "alice"))
 
     assert samples(metrics)["gateway_refresh_total", kind.value] == 1
+
+
+@pytest.mark.parametrize("outcome", ["theft", "ahead"])
+def test_a_theft_is_not_counted_again_as_a_refusal(metrics, outcome):
+    metrics.event(AuditEvent(AuditKind.REFRESH_REFUSED, outcome))
+
+    assert not any(key[0] == "gateway_refresh_total" for key in samples(metrics))
 
 
 def test_a_session_that_ends_is_counted_by_its_reason_and_one_that_begins_is_not(metrics):
