@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.config.document import Mapping
 from gateway.config.finding import Finding, Subject
 from gateway.config.units import quoted
+from gateway.policy.access import Access
 from gateway.policy.routes import Route
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -120,7 +121,7 @@ def _without_itself(
     subject: Subject, at: int, route: Route, routes: list[tuple[int, Route]]
 ) -> Iterator[Finding]:
     """Warn when /admin/* is guarded and /admin itself falls to a route with another rule."""
-    if not route.path.endswith("/*") or route.path == "/*":
+    if not route.path.endswith("/*") or route.path == "/*" or isinstance(route.access, Access):
         return
     itself = Route(
         path=route.path.removesuffix("/*"), upstream="", host=route.host, methods=route.methods

@@ -143,19 +143,19 @@ def unknown_key(path: Path) -> str:
     name, section = str(path[-1]), _section(path[:-1])
     own = [field_name for field_name in section.model_fields if field_name not in _IMPLIED]
     near = difflib.get_close_matches(name, own, n=1, cutoff=0.8)
-    elsewhere = [where for where, known in _places() if known == name]
+    elsewhere = [where for where, known in known_keys() if known == name]
     if elsewhere and not near:
         return f"unknown key here; {name} belongs to {' or '.join(elsewhere)}"
     if near := near or difflib.get_close_matches(name, own, n=1):
         return f"unknown key; did you mean {near[0]}?"
-    far = difflib.get_close_matches(name, [known for _, known in _places()], n=1, cutoff=0.75)
+    far = difflib.get_close_matches(name, [known for _, known in known_keys()], n=1, cutoff=0.75)
     if far:
-        where = next(where for where, known in _places() if known == far[0])
+        where = next(where for where, known in known_keys() if known == far[0])
         return f"unknown key; did you mean {far[0]} of {where}?"
     return f"unknown key; known here: {', '.join(own)}"
 
 
-def _places() -> Iterator[tuple[str, str]]:
+def known_keys() -> Iterator[tuple[str, str]]:
     """Yield every key with the section that holds it, as users write it."""
     yield from _keys(File, "")
 

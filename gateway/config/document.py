@@ -98,17 +98,6 @@ def _events(text: str) -> Iterator[yaml.Event]:
     yield from yaml.parse(text, Loader=yaml.SafeLoader)
 
 
-def plain_data(node: Node) -> object:
-    """Return the node as dicts, lists, text and None."""
-    match node:
-        case Scalar():
-            return node.value
-        case Sequence():
-            return [plain_data(item) for item in node.items]
-        case Mapping():
-            return {key: plain_data(entry.node) for key, entry in node.entries.items()}
-
-
 def _place(file: str, mark: Any) -> Place:
     if mark is None:
         return Place(file)
@@ -171,7 +160,7 @@ class _Composer:
             self.problems.append(problem_at(place, "", f"unknown tag {tag}; {known}"))
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
             raise Unreadable(problem_at(place, "", "not valid YAML: half of a surrogate pair"))
-        plain = event.implicit[0] and event.style is None
+        plain = tag is None and event.style is None
         return Scalar(text, place, plain=plain, from_file=tag == _FILE_TAG)
 
     def _aliased(self, anchor: str, place: Place) -> Node:

@@ -101,7 +101,7 @@ def _lasting(text: str) -> float:
     return duration
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
@@ -173,6 +173,11 @@ def _web_url(text: str) -> str:
     return text
 
 
+def one_or_many(limits: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
+    return {"anyOf": [text, {"type": "array", "items": text, **limits}]}
+
+
 _DURATION = {"type": "string", "pattern": units.DURATION_PATTERN, "examples": ["90s", "15m", "7d"]}
 
 Duration = Annotated[float, *reads(_lasting, **_DURATION)]
@@ -193,13 +198,14 @@ Whole = Annotated[int, *reads(_whole, type="integer", minimum=0)]
 Text = Annotated[str, *reads(_text, type="string", minLength=1)]
 Texts = Annotated[
     tuple[Text, ...],
-    BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    BeforeValidator(listed),
     Field(min_length=1),
+    WithJsonSchema(one_or_many({"minItems": 1})),
 ]
 Listen = Annotated[Address, *reads(units.address, type="string")]
 NetworkText = Annotated[Network, *reads(_network, type="string")]
 Networks = Annotated[
-    tuple[NetworkText, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])
+    tuple[NetworkText, ...], BeforeValidator(listed), WithJsonSchema(one_or_many({}))
 ]
 Origin = Annotated[str, *reads(units.origin, type="string", format="uri")]
 WebUrl = Annotated[str, *reads(_web_url, type="string", format="uri")]

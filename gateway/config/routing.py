@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.config import units
 from gateway.config.fields import (
@@ -15,6 +15,8 @@ from gateway.config.fields import (
     Size,
     Text,
     Texts,
+    listed,
+    one_or_many,
     reads,
     required,
     setting,
@@ -64,11 +66,9 @@ class HealthSection(Section):
 class UpstreamSection(Section):
     targets: Annotated[
         tuple[TargetText, ...],
-        BeforeValidator(
-            lambda value: [value] if isinstance(value, str) else value,
-            json_schema_input_type=str | list[str],
-        ),
+        BeforeValidator(listed),
         Field(min_length=1),
+        WithJsonSchema(one_or_many({"minItems": 1})),
     ] = required("The servers: http://host:port, https://host:port or unix:/path.")
     health: HealthSection | None = setting(None, "Active health check; null trusts answers alone.")
     host: Literal["preserve", "upstream"] = setting(

@@ -1,0 +1,95 @@
+"""`gateway healthcheck` asks the very listener that the configuration names."""
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.commands.healthcheck import healthcheck
+from tests.config.written import SMALLEST, written
+
+
+class _Answer(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.server.heard.append(self.rfile.readline().decode())  # type: ignore[attr-defined]
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(self.server.answer)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def answering(server: socketserver.BaseServer, answer: bytes) -> Iterator[list[str]]:
+    heard: list[str] = []
+    server.answer, server.heard = answer, heard  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def asked(folder: Path, more: str) -> Result:
+    path = written(folder, SMALLEST + more)
+    return CliRunner().invoke(healthcheck, ["-c", str(path), "--timeout", "2"])
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_gateway_that_answers_200_is_healthy(tmp_path: Path, host: str) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    with answering(server, OK) as heard:
+        result = asked(tmp_path, f"listen: {host}:{server.server_address[1]}\n")
+
+    assert (result.exit_code, result.stdout) == (0, "healthy\n")
+    assert heard == ["GET /api/v1/auth/health HTTP/1.1\r\n"]
+
+
+def test_a_unix_socket_is_asked_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with answering(socketserver.UnixStreamServer(str(path), _Answer), OK) as heard:
+        result = asked(tmp_path, f"listen: unix:{path}\nauth: {{prefix: /gate}}\n")
+
+    assert result.exit_code == 0
+    assert heard == ["GET /gate/health HTTP/1.1\r\n"]
+
+
+def test_the_operations_port_is_asked_where_there_is_one(tmp_path: Path) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    with answering(server, OK) as heard:
+        result = asked(tmp_path, f"operations: 127.0.0.1:{server.server_address[1]}\n")
+
+    assert result.exit_code == 0
+    assert heard == ["GET /healthz HTTP/1.1\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "unhealthy: answered 503\n"),
+        (b"", "unhealthy: Remote end closed connection without response\n"),
+        (b"nonsense\r\n\r\n", "unhealthy: nonsense\n"),
+    ],
+)
+def test_any_other_answer_is_unhealthy(tmp_path: Path, answer: bytes, message: str) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    with answering(server, answer):
+        result = asked(tmp_path, f"listen: 127.0.0.1:{server.server_address[1]}\n")
+
+    assert result.exit_code == 1
+    assert result.stderr.strip() == message.strip()
+
+
+def test_nobody_listening_is_unhealthy(tmp_path: Path) -> None:
+    result = asked(tmp_path, f"listen: unix:{tmp_path}/none\n")
+
+    assert result.exit_code == 1
+    assert "unhealthy" in result.stderr

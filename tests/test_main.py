@@ -1,0 +1,43 @@
+"""The command line finds its commands, and loads none that was not called."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from gateway import __version__
+from gateway.__main__ import COMMANDS, gateway
+
+
+def test_version_and_help() -> None:
+    assert CliRunner().invoke(gateway, ["--version"]).stdout.strip().endswith(__version__)
+    assert "check" in CliRunner().invoke(gateway, ["--help"]).stdout
+
+
+@pytest.mark.parametrize("name", ["check", "explain", "schema", "healthcheck"])
+def test_every_command_explains_itself(name: str) -> None:
+    assert name in COMMANDS
+
+    result = CliRunner().invoke(gateway, [name, "--help"])
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+
+
+def test_an_unknown_command_is_bad_usage() -> None:
+    assert CliRunner().invoke(gateway, ["chekc"]).exit_code == 2
+
+
+def test_the_version_is_told_without_loading_the_gateway() -> None:
+    code = (
+        "import sys; from gateway.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'pydantic', 'yaml', 'aiohttp'} & set(sys.modules)))"
+    )
+
+    output = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert output.splitlines()[-1] == "[]"
