@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.identity.principal import Principal
 from gateway.identity.provider import LoginRefused, ProviderUnavailable
+from gateway.identity.users import User, UsernameTaken
 from gateway.sessions.store import StoreUnavailable
 from gateway.tokens.key_folder import generate
 from gateway.tokens.keys import SigningKey
@@ -109,3 +110,28 @@ class FakeProvider:
     def _reach(self) -> None:
         if not self.available:
             raise ProviderUnavailable
+
+
+class MemoryUsers:
+    """Users in a dict: a source that takes new ones, and may be out of reach."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, User] = {}
+        self.available = True
+
+    async def find(self, username: str) -> User | None:
+        self._reach()
+        return self.known.get(username)
+
+    async def add(self, user: User) -> None:
+        self._reach()
+        if user.principal.subject in self.known:
+            raise UsernameTaken(user.principal.subject)
+        self.known[user.principal.subject] = user
+
+    def decoys(self) -> list[str]:
+        return []
+
+    def _reach(self) -> None:
+        if not self.available:
+            raise ProviderUnavailable("down")
