@@ -17,6 +17,9 @@ from gateway.sessions import session
 
 TEXT_LIMIT = 256
 
+_QUOTE = '"'
+_BARE = frozenset({"time", "level", "logger"})  # words of ours: the text format need not quote them
+
 SessionHash = NewType("SessionHash", str)
 
 
@@ -73,7 +76,8 @@ def render(fields: Mapping[str, object], line_format: LineFormat) -> str:
     pairs = [(name, _value(value)) for name, value in fields.items()]
     if line_format is LineFormat.JSON:
         return "{" + ",".join(f'"{name}":{value}' for name, value in pairs) + "}\n"
-    return " ".join(f"{name}={value}" for name, value in pairs) + "\n"
+    words = (f"{name}={value.strip(_QUOTE) if name in _BARE else value}" for name, value in pairs)
+    return " ".join(words) + "\n"
 
 
 def _value(value: object) -> str:

@@ -43,7 +43,7 @@ class Gauges:
     revocation_feed_lag_seconds: Reading | None = None
     signing_key_age_seconds: Reading | None = None
     loop_lag_seconds: Reading | None = None
-    log_lines_dropped: Reading | None = None
+    log_lines_dropped_total: Reading | None = None
 
 
 _GAUGE_HELP = {
@@ -53,7 +53,7 @@ _GAUGE_HELP = {
     "revocation_feed_lag_seconds": "Seconds since the revocation feed was last known complete.",
     "signing_key_age_seconds": "Age of the key that signs access tokens.",
     "loop_lag_seconds": "Longest delay of the event loop within the last 15 seconds.",
-    "log_lines_dropped": "Log lines dropped because the output was too slow or gone.",
+    "log_lines_dropped_total": "Log lines dropped because the output was too slow or gone.",
 }
 
 # Which counter an event moves, and with which label when the event names no outcome itself. What
@@ -67,6 +67,7 @@ _LOGINS = {
 # A theft, or a token ahead of its session, is refused too, and was counted as what it is.
 _COUNTED_AS_SESSION = frozenset({Kind.THEFT.value, Kind.AHEAD.value})
 _UNCOUNTED = frozenset({Kind.STARTED, Kind.ENDED})
+_REFRESHES = (*(kind.value for kind in Kind if kind not in _UNCOUNTED), "store_error")
 
 
 class Metrics(Collector):
@@ -78,8 +79,9 @@ class Metrics(Collector):
         self._max_series = max_series
         # (route, code class, decision) -> [sum of seconds, requests per bucket of duration …]
         self._requests: dict[tuple[str, int, str], list[float]] = {}
-        self._logins: dict[tuple[str, ...], int] = {}
-        self._refreshes: dict[tuple[str, ...], int] = {}
+        # Known outcomes begin at 0, so that the first of a kind is already an increase.
+        self._logins: dict[tuple[str, ...], int] = {(word,): 0 for word in _LOGINS.values()}
+        self._refreshes: dict[tuple[str, ...], int] = {(word,): 0 for word in _REFRESHES}
         self._ended: dict[tuple[str, ...], int] = {}
         self._upstream_errors: dict[tuple[str, ...], int] = {}
         self._rejections: dict[tuple[str, ...], int] = {}
@@ -203,7 +205,8 @@ class Metrics(Collector):
             reading: Reading | None = getattr(self.gauges, name)
             value = None if reading is None else reading()
             if value is not None:
-                yield GaugeMetricFamily(f"gateway_{name}", explanation, value)
+                family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+                yield family(f"gateway_{name}", explanation, value=value)
 
 
 class Exposition:

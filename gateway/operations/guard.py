@@ -49,6 +49,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The fault is ours and is in the log.")
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Server"] = "gateway"
     return answer
 
 

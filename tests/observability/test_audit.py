@@ -1,6 +1,8 @@
 """Security events as log lines: which are warnings, and what they may hold."""
 
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,12 @@ def test_a_client_cannot_make_an_event_long(caplog):
     write(AuditEvent(AuditKind.SIGN_IN_FAILED, user="x" * 10_000, count=1, evidence=evidence))
 
     assert caplog.records[0].fields == {"user": "x" * 256, "count": 1, "last_client": "y" * 256}
+
+
+def test_the_documentation_lists_every_event_and_no_other():
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    section = text.partition("## Audit events")[2].partition("\n## ")[0]
+
+    listed = set(re.findall(r"^\| `([\w.]+)`", section, re.MULTILINE))
+
+    assert listed == {kind.value for kind in AuditKind}

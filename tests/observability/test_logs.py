@@ -77,7 +77,7 @@ def test_configuring_again_replaces_and_does_not_repeat(lines):
     logging.getLogger("gateway.x").info("once")
 
     (line,) = lines
-    assert line.endswith('level="info" logger="gateway.x" message="once"\n')
+    assert line.endswith('level=info logger=gateway.x message="once"\n')
 
 
 def test_warnings_become_lines(lines):

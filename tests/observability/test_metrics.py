@@ -1,6 +1,8 @@
 """Metrics as Prometheus reads them, and what counting costs."""
 
+import re
 import timeit
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,6 +29,9 @@ def samples(metrics: Metrics, accept: str = "") -> dict[tuple[str, ...], float]:
         for family in parse(text.decode())
         for sample in family.samples
     }
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @pytest.fixture
@@ -118,7 +123,7 @@ def test_every_showing_of_a_refresh_token_is_counted_by_what_came_of_it(metrics,
 def test_a_theft_is_not_counted_again_as_a_refusal(metrics, outcome):
     metrics.event(AuditEvent(AuditKind.REFRESH_REFUSED, outcome))
 
-    assert not any(key[0] == "gateway_refresh_total" for key in samples(metrics))
+    assert samples(metrics)["gateway_refresh_total", outcome] == 0
 
 
 def test_a_session_that_ends_is_counted_by_its_reason_and_one_that_begins_is_not(metrics):
@@ -145,6 +150,13 @@ def test_the_last_reload_is_told_until_the_next(metrics):
 
     metrics.event(AuditEvent(AuditKind.CONFIG_RELOADED))
     assert samples(metrics)[name] == 1
+
+
+def test_known_outcomes_begin_at_zero(metrics):
+    scraped = samples(metrics)
+
+    assert scraped["gateway_login_total", "failed"] == 0
+    assert scraped["gateway_refresh_total", "theft"] == 0
 
 
 def test_rejected_tokens_and_upstream_errors_are_counted(metrics):
@@ -180,6 +192,16 @@ def test_every_gauge_has_its_place(metrics):
     scraped = samples(metrics)
 
     assert all(scraped[f"gateway_{name}",] == 7 for name in metrics.gauges.__slots__)
+
+
+def test_the_documentation_lists_every_metric_and_no_other(metrics):
+    for name in metrics.gauges.__slots__:
+        setattr(metrics.gauges, name, lambda: 7.0)
+    exposed = {family.name + "_total" * (family.type == "counter") for family in metrics.collect()}
+
+    listed = set(re.findall(r"^\| `(gateway_\w+)", DOCS.read_text(), re.MULTILINE))
+
+    assert listed == {name.replace("gateway_build", "gateway_build_info") for name in exposed}
 
 
 def test_build_and_process_are_told(metrics):
