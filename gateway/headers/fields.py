@@ -7,21 +7,21 @@ after: what a client sent can neither pose as, nor remove, a field that the gate
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """*name* is lower-case. *forwarded* fields go on; *noted* ones take part in decisions."""
+class Field(NamedTuple):
+    """What to do with a field: *line* begins the line that goes on, *noted* names what to keep.
 
-    name: str
-    forwarded: bool
-    noted: bool
-    single: bool = False
+    *line* is `\\r\\nName: `, so that the value alone is missing; None keeps the field here. *noted*
+    is the lower-case name of a field that decisions look at.
+    """
+
+    line: bytes | None
+    noted: str | None
 
 
-PASSED = Field("", forwarded=True, noted=False)
-DROPPED = Field("", forwarded=False, noted=False)
+DROPPED = Field(None, None)
 
 # RFC 9110 §7.6.1, and fields that mean something to one hop only.
 HOP_BY_HOP = frozenset(
@@ -59,7 +59,7 @@ _NOTED_AND_FORWARDED = frozenset(
     }
 )
 # Two of these leave the meaning of a request to chance.
-_SINGLE = frozenset(
+SINGLE = frozenset(
     {"host", "content-length", "transfer-encoding", "authorization", "origin", "expect"}
 )
 
@@ -91,13 +91,11 @@ class RequestFields:
     def _judge(self, raw: bytes) -> Field:
         name = raw.decode("latin-1").lower()
         if name in _NOTED_AND_DROPPED:
-            return Field(name, forwarded=False, noted=True, single=name in _SINGLE)
+            return Field(None, name)
         # CGI and WSGI read X_Remote_User as X-Remote-User (CVE-2025-64484): no underscore passes.
         if folded(raw) in self._protected or name in HOP_BY_HOP or b"_" in raw:
             return DROPPED
-        if name in _NOTED_AND_FORWARDED:
-            return Field(name, forwarded=True, noted=True, single=name in _SINGLE)
-        return PASSED
+        return Field(_line(raw), name if name in _NOTED_AND_FORWARDED else None)
 
 
 class ResponseFields:
@@ -115,13 +113,12 @@ class ResponseFields:
         """Return what becomes of the field called *name*, and remember it for the next answer."""
         lowered = name.decode("latin-1").lower()
         if lowered in self._NOTED_AND_DROPPED:
-            verdict = Field(lowered, forwarded=False, noted=True)
+            verdict = Field(None, lowered)
         elif lowered in HOP_BY_HOP:
             verdict = DROPPED
-        elif lowered in self._NOTED_AND_FORWARDED:
-            verdict = Field(lowered, forwarded=True, noted=True)
         else:
-            verdict = PASSED
+            noted = lowered if lowered in self._NOTED_AND_FORWARDED else None
+            verdict = Field(_line(name), noted)
         if len(self.known) < _KEPT_VERDICTS:
             self.known[name] = verdict
         return verdict
@@ -133,9 +130,13 @@ def named_by_connection(value: bytes) -> frozenset[bytes]:
 
 
 def without_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
-    """Return *lines* (name, separator, value, end, name, …) without the fields in *names*."""
+    """Return *lines* (begin of line, value, begin of line, …) without the fields in *names*."""
     kept: list[bytes] = []
-    for start in range(0, len(lines), 4):
-        if lines[start].lower() not in names:
-            kept += lines[start : start + 4]
+    for start in range(0, len(lines), 2):
+        if lines[start].strip(b"\r\n: ").lower() not in names:
+            kept += lines[start : start + 2]
     return kept
+
+
+def _line(name: bytes) -> bytes:
+    return b"\r\n%b: " % name

@@ -30,7 +30,7 @@ class IdentityHeaders:
         return tuple(name for name in every if name is not None)
 
     def render(self, principal: Principal, assertion: str = "") -> bytes:
-        """Return header lines for *principal*, each ended by CRLF; fields without a value too.
+        """Return header lines for *principal*, each begun by CRLF; fields without a value too.
 
         An absent field would let what another hop put there stand (CVE-2026-30851).
         """
@@ -54,7 +54,7 @@ class IdentityHeaders:
             (self.groups, groups),
             (self.assertion, assertion),
         )
-        lines = (f"{header}: {value}\r\n" for header, value in pairs if header is not None)
+        lines = (f"\r\n{header}: {value}" for header, value in pairs if header is not None)
         return "".join(lines).encode("ascii")
 
 

@@ -14,17 +14,17 @@ def test_every_configured_header_is_rendered_even_without_a_value():
     lines = IdentityHeaders().render(Principal("alice", groups=("admins", "staff")))
 
     assert lines == (
-        b"X-Forwarded-User: alice\r\n"
-        b"X-Forwarded-Email: \r\n"
-        b"X-Forwarded-Preferred-Username: alice\r\n"
-        b"X-Forwarded-Groups: admins,staff\r\n"
+        b"\r\nX-Forwarded-User: alice"
+        b"\r\nX-Forwarded-Email: "
+        b"\r\nX-Forwarded-Preferred-Username: alice"
+        b"\r\nX-Forwarded-Groups: admins,staff"
     )
 
 
 def test_i3_the_anonymous_lines_are_empty_so_that_a_copying_proxy_overwrites():
     headers = IdentityHeaders(email=None, name=None, groups=None, assertion="X-A")
 
-    assert headers.render_anonymous() == b"X-Forwarded-User: \r\nX-A: \r\n"
+    assert headers.render_anonymous() == b"\r\nX-Forwarded-User: \r\nX-A: "
 
 
 @pytest.mark.parametrize(

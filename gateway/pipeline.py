@@ -1,0 +1,320 @@
+"""The way through, in order: match → authenticate → cross-site → (renew?) → authorize.
+
+One pure, synchronous function takes every decision; HTTP, WebSocket and forward-auth are three
+doors to it. Whatever is not allowed by a rule that was written down is refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+from urllib.parse import quote
+
+from gateway.headers.cookies import NOTHING_FOUND, Found, OurCookies
+from gateway.headers.identity import IdentityHeaders
+from gateway.policy.access import Access, Verdict, permits
+from gateway.policy.cross_site import CrossSite, cross_site_verdict, preflight_method
+from gateway.policy.navigation import is_navigation
+from gateway.policy.routes import Ambiguous, Route, Routes
+from gateway.request import Request
+from gateway.tokens.access import AccessToken, BadToken
+
+# Routes to these names never leave the process.
+PORTAL = "@portal"
+FORWARD_AUTH = "@forward-auth"
+
+TransparentRefresh = Literal["inline", "redirect", "off"]
+Verify = Callable[[str, float], AccessToken]
+Denies = Callable[[str, str, float, float], bool]
+Assert = Callable[[AccessToken, float], str]
+
+
+class Reason(StrEnum):
+    """Why a request was refused, in the words of the log."""
+
+    MALFORMED = "malformed"
+    AMBIGUOUS = "ambiguous"
+    NO_ROUTE = "no-route"
+    CROSS_SITE = "cross-site"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    STORE_UNAVAILABLE = "store-unavailable"
+    LIMIT = "limit"
+    UPSTREAM = "upstream"
+
+
+@dataclass(slots=True, eq=False)
+class Authenticated:
+    """A verified access token with what is rendered from it once.
+
+    *seen* turns true when the session was told that this generation is in use.
+    """
+
+    token: AccessToken
+    identity_lines: bytes
+    seen: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Forward:
+    """Let the request through, as *authenticated* or as nobody, with *cookie* as Cookie header."""
+
+    route: Route
+    authenticated: Authenticated | None
+    cookie: bytes
+    hide_authorization: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Renew:
+    """Rotate *refresh_token* first, then decide again."""
+
+    route: Route
+    refresh_token: str
+
+
+@dataclass(slots=True, eq=False)
+class Refuse:
+    """Answer *status* ourselves. *location* is where a person is sent instead."""
+
+    status: int
+    reason: Reason
+    detail: str
+    route: Route | None = None
+    location: str | None = None
+
+
+Decision = Forward | Renew | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the way through needs to know of the configuration."""
+
+    prefix: str
+    own_origins: frozenset[str]
+    protect_cross_site: bool = True
+    transparent_refresh: TransparentRefresh = "inline"
+
+
+@dataclass(slots=True, eq=False)
+class _Presented:
+    """A Cookie header, read and verified once."""
+
+    found: Found
+    others: bytes
+    authenticated: Authenticated | None = None
+
+
+_NOBODY: Final = _Presented(NOTHING_FOUND, b"")
+_PUBLIC: Final = Access.PUBLIC
+_ALLOW: Final = Verdict.ALLOW
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BEARER: Final = b"bearer "
+_ANYWHERE: Final = Route("/*", FORWARD_AUTH)
+
+
+class Pipeline:
+    """Decides; built anew whenever the configuration or the keys change."""
+
+    def __init__(
+        self,
+        *,
+        routes: Routes,
+        cookies: OurCookies,
+        identity: IdentityHeaders,
+        verify: Verify,
+        denies: Denies,
+        settings: Settings,
+        make_assertion: Assert | None = None,
+        remembered: int = 4096,
+    ) -> None:
+        self._routes = routes
+        self._cookies = cookies
+        self._identity = identity
+        self._verify = verify
+        self._denies = denies
+        self._settings = settings
+        self._make_assertion = make_assertion
+        # Two generations of what was read before: bounded, and one look-up in the usual case.
+        self._remembered = remembered
+        self._recent: dict[bytes, _Presented] = {}
+        self._older: dict[bytes, _Presented] = {}
+
+    def decide(self, request: Request, now: float) -> Decision:
+        """Decide about *request* at *now* (seconds since the epoch)."""
+        target = request.target
+        match = self._routes.match(
+            request.authority.host, request.method, target.path, target.readings
+        )
+        if not isinstance(match, Route):
+            preflight = self._unmatched(request, match)
+            if isinstance(preflight, Refuse):
+                return preflight
+            match = preflight
+        return self._decide_on(match, request, now)
+
+    def identify(self, request: Request, now: float) -> Decision:
+        """Decide only whether *request* comes from somebody signed in, wherever it is going."""
+        return self._decide_on(_ANYWHERE, request, now)
+
+    def _decide_on(self, route: Route, request: Request, now: float) -> Decision:
+        presented = self._present(request.cookie) if request.cookie else _NOBODY
+        if route.access is _PUBLIC:
+            return _forward_publicly(request, route, presented)
+        authenticated = presented.authenticated or self._from_cookie(presented, now)
+        if authenticated is not None and self._is_over(authenticated, now):
+            authenticated = None
+        by_bearer = False
+        if authenticated is None and "authorization" in request.noted:
+            authenticated = self._from_bearer(request, now)
+            by_bearer = authenticated is not None
+        if request.upgrade or request.method not in _SAFE_METHODS:
+            refused = self._cross_site(request, route, presented, by_bearer=by_bearer)
+            if refused is not None:
+                return refused
+        if (
+            authenticated is None
+            and presented.found.refresh is not None
+            and self._settings.transparent_refresh == "inline"
+        ):
+            return Renew(route, presented.found.refresh)
+        return self._authorize(request, route, authenticated, presented, by_bearer=by_bearer)
+
+    def decide_renewed(
+        self, request: Request, route: Route, token: str | None, now: float
+    ) -> Decision:
+        """Decide again after a renewal: with the new access *token*, or with nobody."""
+        presented = self._present(request.cookie)
+        authenticated = None
+        if token is not None:
+            authenticated = self._authenticate(token, now)
+        return self._authorize(request, route, authenticated, presented, by_bearer=False)
+
+    def sign_in_location(self, request: Request) -> str:
+        """Where a person signs in, and comes back from to where they were going."""
+        query = "" if request.target.query is None else f"?{request.target.query}"
+        return_to = quote(request.target.raw.partition("?")[0] + query, safe="/")
+        return f"{self._settings.prefix}/login?rd={return_to}"
+
+    def _unmatched(self, request: Request, match: Route | Ambiguous | None) -> Route | Refuse:
+        """A real CORS preflight is decided by the route of the method that it asks about."""
+        asked = preflight_method(request.method, request.headers)
+        if match is None and asked is not None:
+            target = request.target
+            match = self._routes.match(request.authority.host, asked, target.path, target.readings)
+            if isinstance(match, Route) and not match.preflight:
+                match = None
+        if isinstance(match, Route):
+            return match
+        if isinstance(match, Ambiguous):
+            return Refuse(400, Reason.AMBIGUOUS, "The path can be understood in several ways.")
+        return Refuse(404, Reason.NO_ROUTE, "Nothing is served at this address.")
+
+    def _present(self, cookie: bytes) -> _Presented:
+        presented = self._recent.get(cookie)
+        if presented is not None:
+            return presented
+        presented = self._older.get(cookie)
+        if presented is None:
+            found = self._cookies.find(cookie.decode("latin-1"))
+            presented = _Presented(found, found.others.encode("latin-1"))
+            if len(cookie) > _REMEMBERED_BYTES:
+                return presented
+        if len(self._recent) >= self._remembered:
+            self._older, self._recent = self._recent, {}
+        self._recent[cookie] = presented
+        return presented
+
+    def _from_cookie(self, presented: _Presented, now: float) -> Authenticated | None:
+        if presented.found.access is None:
+            return None
+        presented.authenticated = self._authenticate(presented.found.access, now)
+        return presented.authenticated
+
+    def _from_bearer(self, request: Request, now: float) -> Authenticated | None:
+        """RFC 6750 §2.1. A bearer token that is not ours is the app's business."""
+        value = request.noted["authorization"]
+        if value[: len(_BEARER)].lower() != _BEARER:
+            return None
+        key = b"\0bearer " + value
+        presented = self._recent.get(key)
+        if presented is None:
+            token = value[len(_BEARER) :].strip().decode("latin-1")
+            authenticated = self._authenticate(token, now)
+            if authenticated is None:
+                return None
+            presented = _Presented(NOTHING_FOUND, b"", authenticated)
+            self._recent[key] = presented
+        authenticated = presented.authenticated
+        if authenticated is None or self._is_over(authenticated, now):
+            return None
+        return authenticated
+
+    def _authenticate(self, token: str, now: float) -> Authenticated | None:
+        try:
+            access = self._verify(token, now)
+        except BadToken:
+            return None
+        assertion = self._make_assertion(access, now) if self._make_assertion else ""
+        return Authenticated(access, self._identity.render(access.principal, assertion))
+
+    def _is_over(self, authenticated: Authenticated, now: float) -> bool:
+        token = authenticated.token
+        return (
+            now >= token.expires_at
+            or now < token.issued_at - _FUTURE
+            or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
+        )
+
+    def _cross_site(
+        self, request: Request, route: Route, presented: _Presented, *, by_bearer: bool
+    ) -> Refuse | None:
+        """Refuse what another site's page may have sent on the strength of our cookies."""
+        protect = (
+            self._settings.protect_cross_site if route.cross_site is None else route.cross_site
+        )
+        rides_on_cookies = presented.found.access is not None or presented.found.refresh is not None
+        if not protect or by_bearer or not rides_on_cookies:
+            return None
+        own = self._settings.own_origins | {f"{request.scheme}://{request.authority}"}
+        verdict = cross_site_verdict(request.method, request.headers, own, upgrade=request.upgrade)
+        if verdict is CrossSite.ALLOWED:
+            return None
+        return Refuse(
+            403, Reason.CROSS_SITE, "A page of another site may not do this in your name.", route
+        )
+
+    def _authorize(
+        self,
+        request: Request,
+        route: Route,
+        authenticated: Authenticated | None,
+        presented: _Presented,
+        *,
+        by_bearer: bool,
+    ) -> Decision:
+        principal = None if authenticated is None else authenticated.token.principal
+        verdict = permits(route.access, principal)
+        if verdict is _ALLOW:
+            return Forward(route, authenticated, presented.others, by_bearer)
+        if verdict is Verdict.FORBID:
+            return Refuse(403, Reason.FORBIDDEN, "You may not use this part of the site.", route)
+        location = None
+        if is_navigation(request.method, request.headers, upgrade=request.upgrade):
+            location = self.sign_in_location(request)
+        elif route.preflight and preflight_method(request.method, request.headers):
+            return Forward(route, None, presented.others)
+        return Refuse(401, Reason.UNAUTHENTICATED, "Sign in first.", route, location)
+
+
+# A token issued further ahead than this says that a clock is wrong, here or elsewhere.
+_FUTURE: Final = 60.0
+# Longer Cookie headers are read anew each time, so that what is remembered stays small.
+_REMEMBERED_BYTES: Final = 8192
+
+
+def _forward_publicly(request: Request, route: Route, presented: _Presented) -> Forward:
+    """The portal alone may see our cookies."""
+    cookie = request.cookie if route.upstream == PORTAL else presented.others
+    return Forward(route, None, cookie)

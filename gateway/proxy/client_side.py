@@ -1,0 +1,45 @@
+"""What an exchange asks of the connection that its client is on."""
+
+from typing import Protocol
+
+from gateway.request import Request
+
+
+class Ended(Protocol):
+    """The exchange, as far as its connection must know it once it is over."""
+
+    keep_alive: bool
+
+
+class ClientSide(Protocol):
+    """The client half of an exchange."""
+
+    version: str
+
+    @property
+    def speaks_chunked(self) -> bool:
+        """Whether the client understands chunked framing: HTTP/1.1 does."""
+
+    def forwarding_lines(self, request: Request) -> bytes:
+        """Return the lines that tell an upstream of this client, each begun by CRLF."""
+
+    def connection_line(self, *, keep_alive: bool) -> bytes:
+        """Return the Connection header if one is needed, and the end of the head."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def send_continue(self) -> None: ...
+
+    def want_body(self) -> None:
+        """Read on: there is somebody to take the request's body."""
+
+    def pause_body(self) -> None:
+        """Read no more of the request's body for now."""
+
+    def drains(self) -> bool:
+        """Whether the rest of the request's body is little enough to be read and dropped."""
+
+    def begin_tunnel(self) -> None: ...
+
+    def finished(self, exchange: Ended, *, broken: bool) -> None:
+        """The exchange is over; *broken*: what was sent is not whole, so close rudely."""

@@ -1,0 +1,50 @@
+"""One clock hand for all connections: deadlines are checked a few times a second, not one by one.
+
+A timer for each request would cost more than the rest of its bookkeeping; a deadline that is met
+a quarter of a second late harms nobody.
+"""
+
+import asyncio
+import math
+from typing import Protocol
+
+NEVER = math.inf
+TICK_SECONDS = 0.25
+
+
+class Timed(Protocol):
+    """Something that may be waiting. *deadline* in seconds of the loop's clock, NEVER when not."""
+
+    deadline: float
+
+    def expired(self) -> None:
+        """The deadline has passed. Called again at every tick until it is moved."""
+
+
+class Deadlines:
+    """Knows everything that may be waiting, and the time, to the nearest tick."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._timed: set[Timed] = set()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._tick()
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def watch(self, timed: Timed) -> None:
+        self._timed.add(timed)
+
+    def forget(self, timed: Timed) -> None:
+        self._timed.discard(timed)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = now = loop.time()
+        for timed in [timed for timed in self._timed if timed.deadline <= now]:
+            timed.expired()
+        self._handle = loop.call_later(TICK_SECONDS, self._tick)

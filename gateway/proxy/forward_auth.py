@@ -1,0 +1,55 @@
+"""The third door: another proxy asks whether a request may pass, and forwards it itself.
+
+Only a trusted proxy may say which request it asks about (CVE-2026-40575); whoever else asks learns
+no more than whether the credentials that came along are good.
+"""
+
+from gateway.headers.identity import IdentityHeaders
+from gateway.pipeline import Authenticated, Decision, Forward, Refuse
+from gateway.request import BadRequest, Request, parse_authority, parse_target
+
+
+def original_request(request: Request) -> Request | None:
+    """Return the request that the other proxy asks about, None if it does not say.
+
+    Traefik and Caddy send X-Forwarded-Method, -Proto, -Host and -Uri; nginx recipes X-Original-URL
+    or -URI, and -Method. Raises BadRequest.
+    """
+    headers = request.headers
+    target = headers.get("x-forwarded-uri") or headers.get("x-original-uri")
+    scheme, authority = request.scheme, request.authority
+    if target is None:
+        url = headers.get("x-original-url")
+        if url is None:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if not separator:
+            raise BadRequest("X-Original-URL is not a URL.")
+        host, slash, path = rest.partition("/")
+        authority, target = parse_authority(host), f"/{path}" if slash else "/"
+    return Request(
+        headers.get("x-forwarded-method") or headers.get("x-original-method") or "GET",
+        scheme,
+        authority,
+        parse_target(target),
+        request.noted,
+        request.cookie,
+        request.client,
+        upgrade=headers.get("upgrade", "").lower() == "websocket",
+    )
+
+
+def status_and_lines(decision: Decision, identity: IdentityHeaders) -> tuple[int, bytes]:
+    """Return the status, and every configured identity header: empty where there is no value.
+
+    A header left out would let the client's own pass through a proxy that copies (CVE-2026-30851).
+    """
+    match decision:
+        case Forward(authenticated=Authenticated(identity_lines=lines)):
+            return 200, lines
+        case Forward():
+            return 200, identity.render_anonymous()
+        case Refuse(status=401):
+            return 401, identity.render_anonymous()
+        case _:
+            return 403, identity.render_anonymous()

@@ -1,0 +1,156 @@
+"""Message heads, read whole: the parser sees one head at a time and never a byte beyond it.
+
+So a head costs one call whatever follows it, and bytes of the next message can never be taken for
+this one. The callbacks are closures: they run for every header of every message, and looking up
+attributes there would cost more than all the rest of the reading.
+"""
+
+from collections.abc import Callable
+
+from httptools import (
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    HttpResponseParser,
+)
+
+from gateway.headers.fields import SINGLE, RequestFields, ResponseFields
+from gateway.request import BadRequest
+
+HEAD_END = b"\r\n\r\n"
+
+_REPEATED = "repeated"
+_OnHeader = Callable[[bytes, bytes], None]
+_Begin = Callable[[], tuple[list[bytes], dict[str, bytes]]]
+
+
+class BadResponse(Exception):
+    """The upstream's answer is malformed or ambiguous."""
+
+
+class RequestHead:
+    """Reads request heads of one connection; the attributes tell of the last one."""
+
+    __slots__ = (
+        *("keep_alive", "lines", "method", "noted", "on_header", "target", "version"),
+        *("_begin", "_max_fields", "_parser"),
+    )
+
+    def __init__(self, fields: RequestFields, max_fields: int) -> None:
+        self._max_fields = max_fields
+        self._begin, self.on_header = _collector(fields)
+        self._parser = HttpRequestParser(self)
+        self.method = ""
+        self.target = b""
+        self.version = ""
+        self.keep_alive = False
+        self.lines: list[bytes] = []
+        self.noted: dict[str, bytes] = {}
+
+    def read(self, head: bytes) -> None:
+        """Read one whole head, up to and with its empty line. Raises BadRequest."""
+        self.lines, self.noted = self._begin()
+        parser = self._parser
+        try:
+            parser.feed_data(head)
+        except HttpParserUpgrade:
+            self._parser = HttpRequestParser(self)
+        except HttpParserError as error:
+            raise BadRequest("The request is not well-formed HTTP/1.1.") from error
+        if head.count(b"\r\n") - 2 > self._max_fields:
+            raise BadRequest("The request has too many headers.", 431)
+        self.method = parser.get_method().decode("ascii")
+        self.version = parser.get_http_version()
+        self.keep_alive = parser.should_keep_alive()
+        if _REPEATED in self.noted:
+            name = self.noted[_REPEATED].decode("latin-1")
+            raise BadRequest(f"The request has more than one {name} header.")
+
+    def forget_body(self) -> None:
+        """Begin afresh: the parser expects a body that it will not be shown."""
+        self._parser = HttpRequestParser(self)
+
+    def on_url(self, url: bytes) -> None:
+        self.target = url
+
+
+class ResponseHead:
+    """Reads response heads of one upstream connection; the attributes tell of the last one."""
+
+    __slots__ = (
+        *("keep_alive", "lines", "noted", "on_header", "reason", "set_cookies", "status"),
+        *("_begin", "_parser"),
+    )
+
+    def __init__(self, fields: ResponseFields) -> None:
+        self.set_cookies: list[bytes] = []
+        self._begin, self.on_header = _collector(fields, self.set_cookies)
+        self._parser = HttpResponseParser(self)
+        self.status = 0
+        self.reason = b""
+        self.keep_alive = False
+        self.lines: list[bytes] = []
+        self.noted: dict[str, bytes] = {}
+
+    def read(self, head: bytes) -> None:
+        """Read one whole head, up to and with its empty line. Raises BadResponse."""
+        self.lines, self.noted = self._begin()
+        self.set_cookies.clear()
+        self.reason = b""
+        parser = self._parser
+        try:
+            parser.feed_data(head)
+        except HttpParserUpgrade:
+            pass
+        except HttpParserError as error:
+            raise BadResponse(str(error)) from error
+        finally:
+            # It would wait for a body, or call the next head a second answer.
+            self._parser = HttpResponseParser(self)
+        self.status = parser.get_status_code()
+        self.keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        if _REPEATED in self.noted:
+            raise BadResponse("a header that frames the answer is repeated")
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason = reason
+
+
+def _collector(
+    fields: RequestFields | ResponseFields, set_cookies: list[bytes] | None = None
+) -> tuple[_Begin, _OnHeader]:
+    """Return what begins a head, and what takes one header of it."""
+    known = fields.known
+    judge = fields.judge
+    lines: list[bytes] = []
+    noted: dict[str, bytes] = {}
+
+    def begin() -> tuple[list[bytes], dict[str, bytes]]:
+        nonlocal lines, noted
+        lines, noted = [], {}
+        return lines, noted
+
+    def on_header(name: bytes, value: bytes) -> None:
+        nonlocal lines
+        try:
+            line, note = known[name]
+        except KeyError:
+            line, note = judge(name)
+        if line is not None:
+            lines += (line, value)
+        if note is not None:
+            if note == "set-cookie" and set_cookies is not None:
+                set_cookies.append(value)
+            elif note in noted:
+                _repeat(noted, note, value)
+            else:
+                noted[note] = value
+
+    return begin, on_header
+
+
+def _repeat(noted: dict[str, bytes], name: str, value: bytes) -> None:
+    """Join a repeated header as RFC 9110 §5.3 has it, except where only one may be."""
+    if name in SINGLE:
+        noted[_REPEATED] = name.encode()
+    noted[name] += (b"; " if name == "cookie" else b", ") + value

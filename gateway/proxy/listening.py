@@ -1,0 +1,35 @@
+"""A listener as its connections see it."""
+
+from typing import Protocol
+
+from gateway.proxy.deadlines import Deadlines
+from gateway.proxy.plane import DataPlane
+
+
+class Connection(Protocol):
+    """A client connection as the listener sees it."""
+
+    peer: str
+    deadline: float
+
+    @property
+    def idle(self) -> bool: ...
+
+    def expired(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Listening(Protocol):
+    """Where the connection gets what all share, and tells that it is there."""
+
+    plane: DataPlane
+    deadlines: Deadlines
+    draining: bool
+
+    def admit(self, connection: Connection) -> bool:
+        """Count the connection; False when there are too many."""
+
+    def forget(self, connection: Connection) -> None: ...

@@ -1,0 +1,307 @@
+"""One connection to an upstream: it carries one exchange at a time, and is kept for the next.
+
+A connection goes back to the pool only after an answer that ended exactly where it said it would;
+anything else closes it (SECURITY H3, H19).
+"""
+
+import asyncio
+from typing import Final, Literal, Protocol
+
+from gateway.proxy.deadlines import NEVER, Deadlines
+from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
+from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
+from gateway.request import BadRequest
+
+UntilClose = Literal["until close"]
+UNTIL_CLOSE: UntilClose = "until close"
+ResponseFraming = int | Literal["chunked", "until close"]
+
+MAX_RESPONSE_HEAD: Final = 256 * 1024
+WRITE_HIGH: Final = 128 * 1024
+_SWITCHING: Final = 101
+
+
+class Exchange(Protocol):
+    """What the connection tells while it carries a request."""
+
+    expects_no_body: bool
+    wants_upgrade: bool
+    head_timeout: float
+    body_timeout: float
+
+    def response_started(self, head: ResponseHead, framing: ResponseFraming, body: bytes) -> None:
+        """The head has come; *body* is what of the body came along."""
+
+    def response_body(self, data: bytes) -> None: ...
+
+    def response_ended(self) -> None:
+        """The answer is whole. Comes once, after the body."""
+
+    def response_upgraded(self, head: ResponseHead, data: bytes) -> None: ...
+
+    def upstream_failed(self, reason: str, *, timed_out: bool) -> None:
+        """The answer will not come, or not be whole."""
+
+    def upstream_paused(self) -> None: ...
+
+    def upstream_resumed(self) -> None: ...
+
+
+class Keeper(Protocol):
+    """Where connections come from and go back to."""
+
+    deadlines: Deadlines
+
+    def released(self, connection: "UpstreamConnection") -> None: ...
+
+    def lost(self, connection: "UpstreamConnection") -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """The upstream half of an exchange."""
+
+    __slots__ = (
+        *("deadline", "exchange", "idle_since", "keeper", "served", "transport"),
+        *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
+        *("_held", "_upgraded"),
+    )
+    transport: asyncio.Transport
+
+    def __init__(self, keeper: Keeper, head: ResponseHead) -> None:
+        self.keeper = keeper
+        self.deadline = NEVER
+        self.exchange: Exchange | None = None
+        self.served = 0
+        self.idle_since = 0.0
+        self._head = head
+        self._buffer = b""
+        self._body: LengthBody | ChunkedBody | None = None
+        self._answering = False
+        self._keep_alive = False
+        self._until_close = False
+        self._upgraded = False
+        self._held = False
+        self._closing = False
+
+    # As the pool sees it.
+
+    @property
+    def usable(self) -> bool:
+        return not self._closing and not self.transport.is_closing()
+
+    def begin(self, exchange: Exchange, head: bytes) -> None:
+        """Send *head* for *exchange* and wait for its answer."""
+        self.exchange = exchange
+        self.deadline = self.keeper.deadlines.now + exchange.head_timeout
+        self.transport.write(head)
+
+    def send(self, data: bytes) -> None:
+        """Send a part of the request's body."""
+        if not self._answering and self.exchange is not None:
+            # The answer's time begins when the whole request is there.
+            self.deadline = self.keeper.deadlines.now + self.exchange.head_timeout
+        self.transport.write(data)
+
+    def hold(self) -> None:
+        """Read no more for now: whoever asked cannot take it so fast."""
+        if self.usable and not self._held:
+            self._held = True
+            self.transport.pause_reading()
+            self.deadline = NEVER
+
+    def go_on(self) -> None:
+        """Read again."""
+        if self.usable and self._held:
+            self._held = False
+            self.transport.resume_reading()
+            if self.exchange is not None and not self._upgraded:
+                self.deadline = self.keeper.deadlines.now + self.exchange.body_timeout
+
+    def abort(self) -> None:
+        """Close at once; the exchange, if any, hears nothing more."""
+        self.exchange = None
+        self._close()
+
+    # As the event loop sees it.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # a stream protocol has no other
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self.keeper.deadlines.watch(self)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            # Nobody asked: whatever this is, it must not become somebody's answer.
+            self._close()
+        elif self._upgraded:
+            exchange.response_body(data)
+        elif not self._answering:
+            self._read_head(exchange, data)
+        else:
+            self.deadline = self.keeper.deadlines.now + exchange.body_timeout
+            self._read_body(exchange, data)
+
+    def eof_received(self) -> bool | None:
+        if self._upgraded and self.exchange is not None:
+            return False
+        if self.exchange is not None and self._until_close and self._answering:
+            self._ended(self.exchange, b"")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self.deadline = NEVER
+        self.keeper.deadlines.forget(self)
+        self.keeper.lost(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.upstream_failed(
+                "the upstream closed the connection before its answer was whole"
+                if exc is None
+                else f"the connection to the upstream broke: {exc}",
+                timed_out=False,
+            )
+
+    def pause_writing(self) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            if not self._upgraded:
+                self.deadline = self.keeper.deadlines.now + exchange.body_timeout
+            exchange.upstream_paused()
+
+    def resume_writing(self) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            if not self._answering:
+                self.deadline = self.keeper.deadlines.now + exchange.head_timeout
+            exchange.upstream_resumed()
+
+    def expired(self) -> None:
+        exchange = self.exchange
+        self.abort()
+        if exchange is not None:
+            exchange.upstream_failed("the upstream did not answer in time", timed_out=True)
+
+    # Reading the answer.
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        if end < len(HEAD_END):
+            if len(data) > MAX_RESPONSE_HEAD:
+                self._broken(exchange, "the head of the answer is too long")
+            else:
+                self._buffer = data
+            return
+        head = self._head
+        try:
+            head.read(data[:end])
+            framing = _response_framing(head, exchange)
+        except BadResponse as error:
+            self._broken(exchange, f"the upstream sent a malformed answer: {error}")
+            return
+        if head.status < 200:
+            self._interim(exchange, data[end:])
+            return
+        self._start_body(exchange, framing, data[end:])
+
+    def _interim(self, exchange: Exchange, rest: bytes) -> None:
+        if self._head.status != _SWITCHING:
+            if rest:
+                self._read_head(exchange, rest)
+            return
+        if not exchange.wants_upgrade:
+            self._broken(exchange, "the upstream switched protocols unasked")
+            return
+        self._answering = self._upgraded = True
+        self.deadline = NEVER
+        exchange.response_upgraded(self._head, rest)
+
+    def _start_body(self, exchange: Exchange, framing: ResponseFraming, rest: bytes) -> None:
+        head = self._head
+        self._answering = True
+        self._keep_alive = head.keep_alive and framing != UNTIL_CLOSE
+        self.deadline = self.keeper.deadlines.now + exchange.body_timeout
+        if framing == UNTIL_CLOSE:
+            self._until_close = True
+            exchange.response_started(head, framing, rest)
+            return
+        if framing == 0 or framing == len(rest):
+            # The usual answer is whole already: one write, and no body to follow.
+            exchange.response_started(head, framing, rest)
+            if self.exchange is exchange:
+                self._ended(exchange, b"")
+            return
+        self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
+        try:
+            body, after = self._body.feed(rest) if rest else (b"", b"")
+        except BadRequest as error:
+            self._broken(exchange, f"the upstream sent a malformed body: {error.detail}")
+            return
+        exchange.response_started(head, framing, body)
+        if self._body.complete and self.exchange is exchange:
+            self._ended(exchange, after)
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> None:
+        body = self._body
+        if body is None:
+            if self._until_close:
+                exchange.response_body(data)
+            else:
+                self._close()
+            return
+        try:
+            decoded, after = body.feed(data)
+        except BadRequest as error:
+            self._broken(exchange, f"the upstream sent a malformed body: {error.detail}")
+            return
+        if decoded:
+            exchange.response_body(decoded)
+        if body.complete and self.exchange is exchange:
+            self._ended(exchange, after)
+
+    def _ended(self, exchange: Exchange, after: bytes) -> None:
+        self.exchange = None
+        self.deadline = NEVER
+        self.served += 1
+        self._answering = False
+        self._body = None
+        reusable = self._keep_alive and not after
+        if self._held:
+            self._held = False
+            self.transport.resume_reading()
+        exchange.response_ended()
+        # The exchange closes the connection when its own request was not sent to the end.
+        if reusable and not self._closing:
+            self.keeper.released(self)
+        else:
+            self._close()
+
+    def _broken(self, exchange: Exchange, reason: str) -> None:
+        self.exchange = None
+        self._close()
+        exchange.upstream_failed(reason, timed_out=False)
+
+    def _close(self) -> None:
+        self._closing = True
+        self.deadline = NEVER
+        self.transport.abort()
+
+
+def _response_framing(head: ResponseHead, exchange: Exchange) -> ResponseFraming:
+    """Decide how the answer's body ends (RFC 9112 §6.3). Raises BadResponse."""
+    noted = head.noted
+    encoding = noted.get("transfer-encoding")
+    length = noted.get("content-length")
+    if encoding is not None and (length is not None or encoding.lower() != b"chunked"):
+        raise BadResponse("its framing is ambiguous")
+    if length is not None and not (length.isdigit() and len(length) < 19):
+        raise BadResponse("its length is not a number")
+    if exchange.expects_no_body or head.status in (204, 304) or head.status < 200:
+        return 0
+    if encoding is not None:
+        return CHUNKED
+    return UNTIL_CLOSE if length is None else int(length)
