@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,3 +137,86 @@ class MemoryUsers:
     def _reach(self) -> None:
         if not self.available:
             raise ProviderUnavailable("down")
+
+
+class RecordingUpstream:
+    """An app on a real socket that keeps the bytes of every request and answers as it is told.
+
+    *answer* gets the head of a request and returns what is sent back at once; a list is sent
+    piece by piece. `received` holds, per connection, all bytes that came.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[bytearray] = []
+        self.answer: Callable[[bytes], bytes | None] = lambda _head: OK
+        self.close_after_answer = False
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._arrived = asyncio.Event()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    @property
+    def bytes_received(self) -> bytes:
+        return b"".join(bytes(received) for received in self.received)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._writers)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Wait until *condition* holds; it is looked at whenever something happens here."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    def write(self, data: bytes, connection: int = -1) -> None:
+        """Send *data* on a connection, the last one by default."""
+        list(self._writers)[connection].write(data)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mine = bytearray()
+        self.received.append(mine)
+        self._writers.add(writer)
+        self._arrived.set()
+        answered = 0
+        try:
+            while data := await reader.read(65536):
+                mine += data
+                self._arrived.set()
+                while (end := mine.find(b"\r\n\r\n", answered)) >= 0:
+                    head = bytes(mine[answered : end + 4])
+                    answered = end + 4 + _length(head)
+                    if b"chunked" in head:
+                        answered = mine.find(b"0\r\n\r\n", end) + 5
+                    reply = self.answer(head)
+                    if reply is not None:
+                        writer.write(reply)
+                        if self.close_after_answer:
+                            await writer.drain()
+                            return
+        except ConnectionError:
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+            self._arrived.set()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _length(head: bytes) -> int:
+    found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return int(found[1]) if found else 0

@@ -5,6 +5,8 @@ be found is never followed by another on the same connection (SECURITY H1, H10).
 """
 
 import asyncio
+import socket
+import struct
 from enum import Enum, auto
 from ipaddress import ip_address
 from typing import Final
@@ -28,6 +30,9 @@ DRAIN_BYTES: Final = 64 * 1024
 HALF_CLOSED_SECONDS: Final = 3.0
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
+
+# on, 0 seconds: closing sends a reset.
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class _State(Enum):
@@ -224,16 +229,21 @@ class ClientConnection(asyncio.Protocol):
         if framing == 0:
             self._state = _ANSWER
             self._buffer = rest
-        else:
-            self._head.forget_body()
-            self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
-            self._state = _BODY
-            if rest:
-                self._body_bytes(rest)
-            if self._state is _BODY:
-                self._stop_reading()
-        if self._exchange is exchange:
             exchange.start()
+            return
+        self._head.forget_body()
+        body = self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
+        try:
+            decoded, after = body.feed(rest) if rest else (b"", b"")
+        except BadRequest as refusal:
+            self._exchange = None
+            self._reject(refusal)
+            return
+        self._state = _BODY
+        # Until somebody takes the body, what has not come yet waits in the client.
+        self._stop_reading()
+        exchange.start()
+        self._deliver(decoded, after)
 
     def _body_bytes(self, data: bytes) -> None:
         exchange, body = self._exchange, self._body
@@ -242,15 +252,27 @@ class ClientConnection(asyncio.Protocol):
         if self.deadline != NEVER:
             self.deadline = self._listening.deadlines.now + self._limit_of_body()
         try:
-            decoded, rest = body.feed(data)
+            decoded, after = body.feed(data)
         except BadRequest as refusal:
             self._bad_body(exchange, refusal)
             return
-        if body.complete:
-            self._state = _ANSWER
-            self._buffer = rest
-            self.deadline = NEVER
-        exchange.request_body(decoded, complete=body.complete)
+        self._deliver(decoded, after)
+
+    def _deliver(self, decoded: bytes, after: bytes) -> None:
+        """Hand a part of the body on; *after* it, the next request may have begun."""
+        exchange, body = self._exchange, self._body
+        if body is None:
+            return
+        if self._state is _State.DRAIN:
+            if body.complete:
+                self._next(after)
+        elif self._state is _BODY and exchange is not None:
+            if body.complete:
+                self._state = _ANSWER
+                self._buffer = after
+                self.deadline = NEVER
+                self._go_on_reading()
+            exchange.request_body(decoded, complete=body.complete)
 
     def _bad_body(self, exchange: Exchange, refusal: BadRequest) -> None:
         exchange.keep_alive = False
@@ -277,12 +299,9 @@ class ClientConnection(asyncio.Protocol):
         if self._body is None:
             return
         try:
-            _, rest = self._body.feed(data)
+            self._deliver(*self._body.feed(data))
         except BadRequest:
             self.abort()
-            return
-        if self._body.complete:
-            self._next(rest)
 
     def _answered(self) -> bool:
         return self._exchange is not None and self._exchange.answered
@@ -354,7 +373,7 @@ class ClientConnection(asyncio.Protocol):
         if self._state is _State.CLOSED:
             return
         if broken:
-            self.abort()
+            self._reset()
         elif not exchange.keep_alive or self._half_closed:
             self._linger()
         elif self._state is _BODY:
@@ -438,6 +457,13 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = self._listening.deadlines.now + LINGER_SECONDS
         self._transport.write_eof()
         self._go_on_reading()
+
+    def _reset(self) -> None:
+        """Close so that the client cannot take what it got for a whole answer."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
 
     def _gone(self) -> None:
         exchange, self._exchange = self._exchange, None

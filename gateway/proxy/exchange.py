@@ -125,13 +125,13 @@ class Exchange:
             case Forward():
                 self._forward(decision)
             case Renew():
+                self._route = decision.route
                 self._plane.tasks.spawn("renew", self._renew(decision))
             case Refuse():
                 self._refuse(decision)
 
     async def _renew(self, decision: Renew) -> None:
         plane = self._plane
-        self._route = decision.route
         try:
             renewed = await plane.renew(decision.refresh_token, self.request)
         except RenewalUnavailable:

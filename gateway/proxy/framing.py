@@ -12,6 +12,7 @@ from gateway.request import BadRequest
 Chunked = Literal["chunked"]
 CHUNKED: Chunked = "chunked"
 
+_BLANKS = b" \t"
 _MAX_LENGTH_DIGITS = 18
 # A chunk-size line, and all of the trailers together, may not be longer.
 MAX_CHUNK_LINE = 4096
@@ -32,11 +33,12 @@ def request_framing(
             raise BadRequest("both Content-Length and Transfer-Encoding are present")
         if version == "1.0":
             raise BadRequest("Transfer-Encoding is not part of HTTP/1.0")
-        if transfer_encoding.lower() != b"chunked":
+        if transfer_encoding.strip(_BLANKS).lower() != b"chunked":
             raise BadRequest("the only transfer encoding understood is chunked")
         return CHUNKED
     if content_length is None:
         return 0
+    content_length = content_length.strip(_BLANKS)
     if not content_length.isdigit() or len(content_length) > _MAX_LENGTH_DIGITS:
         raise BadRequest("Content-Length is not a number")
     return int(content_length)

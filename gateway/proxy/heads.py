@@ -61,7 +61,7 @@ class RequestHead:
             raise BadRequest("The request has too many headers.", 431)
         self.method = parser.get_method().decode("ascii")
         self.version = parser.get_http_version()
-        self.keep_alive = parser.should_keep_alive()
+        self.keep_alive = _persists(self.version, self.noted.get("connection"))
         if _REPEATED in self.noted:
             name = self.noted[_REPEATED].decode("latin-1")
             raise BadRequest(f"The request has more than one {name} header.")
@@ -108,7 +108,7 @@ class ResponseHead:
             # It would wait for a body, or call the next head a second answer.
             self._parser = HttpResponseParser(self)
         self.status = parser.get_status_code()
-        self.keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        self.keep_alive = _persists(parser.get_http_version(), self.noted.get("connection"))
         if _REPEATED in self.noted:
             raise BadResponse("a header that frames the answer is repeated")
 
@@ -147,6 +147,14 @@ def _collector(
                 noted[note] = value
 
     return begin, on_header
+
+
+def _persists(version: str, connection: bytes | None) -> bool:
+    """Whether the connection outlives the message (RFC 9112 §9.3)."""
+    if connection is None or connection == b"keep-alive":
+        return version == "1.1" or connection is not None
+    options = {option.strip().lower() for option in connection.split(b",")}
+    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
 
 
 def _repeat(noted: dict[str, bytes], name: str, value: bytes) -> None:

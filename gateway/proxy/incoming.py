@@ -111,7 +111,7 @@ def _target(raw: bytes, authority: Authority) -> tuple[Target, Authority]:
 
 
 def _parse_authority(host: bytes) -> Authority:
-    return parse_authority(host.decode("latin-1"))
+    return parse_authority(host.decode("latin-1").strip(" \t"))
 
 
 def _parse_target(raw: bytes) -> Target:

@@ -65,7 +65,6 @@ class DataPlane:
     upstreams: Mapping[str, Pool]
     limits: Limits
     scheme: str
-    default_port: int
     trusted_proxies: tuple[Network, ...]
     renew: Renewing
     seen: Seen

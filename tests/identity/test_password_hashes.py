@@ -104,7 +104,7 @@ def test_what_htpasswd_writes_is_checked(password):
         "$argon2id$v=19$m=16,t=1,p=4$c2FsdHNhbHRzYWx0$" + "a" * 43,
         "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$" + "a" * 41,
         "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$" + "a" * 43 + "\n",
-        "$argon2id$v=19$m=１９,t=2,p=1$c2FsdHNhbHRzYWx0$" + "a" * 43,  # noqa: RUF001 # full-width
+        "$argon2id$v=19$m=１９,t=2,p=1$c2FsdHNhbHRzYWx0$" + "a" * 43,  # full-width
     ],
 )
 def test_other_text_is_no_hash_and_one_learns_why(text):
