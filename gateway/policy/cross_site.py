@@ -53,7 +53,7 @@ def preflight_method(method: str, headers: Mapping[str, str]) -> str | None:
 
 
 def _upgrade_verdict(headers: Mapping[str, str], own_origins: frozenset[str]) -> CrossSite:
-    """Every browser names the `Origin` of a handshake (RFC 6455 §4.1); not all add Fetch Metadata."""
+    """Every browser names the `Origin` of a handshake (RFC 6455 §4.1); not all say more."""
     site = headers.get("sec-fetch-site")
     if "origin" not in headers and site is not None and site not in _OWN_SITE:
         return _REFUSED
