@@ -3,28 +3,53 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from benchmarks import compare
+from benchmarks import compare, idle, start, throughput
 from benchmarks.systems.catalogue import ALL
 from benchmarks.systems.system import System
+
+_SCENARIOS = {
+    "compare": compare.__doc__,
+    "throughput": throughput.__doc__,
+    "idle": idle.__doc__,
+    "start": start.__doc__,
+}
 
 
 def main() -> None:
     options = _parser().parse_args()
-    systems = _chosen(options.only)
-    text, data = compare.run(systems, options.rounds, options.seconds, options.connections)
+    text, data = _run(options, _chosen(options.only))
     print(text)
     if options.json:
         options.json.write_text(json.dumps(data, indent=2) + "\n")
 
 
+def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[str, Any]]:
+    match options.scenario:
+        case "throughput":
+            return throughput.run(systems, options.rounds, options.seconds)
+        case "idle":
+            return idle.run(systems, options.clients)
+        case "start":
+            return start.run(systems, options.rounds)
+        case _:
+            return compare.run(systems, options.rounds, options.seconds, options.connections)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="interleaved rounds; medians are told"
+    told = "\n".join(f"  {name:11}{text}" for name, text in _SCENARIOS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"scenarios:\n{told}\n\nsystems: {', '.join(system.name for system in ALL)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("scenario", nargs="?", choices=_SCENARIOS, default="compare")
+    parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved; medians are told")
+    parser.add_argument("--connections", type=int, default=64, help="of compare")
+    parser.add_argument("--clients", type=int, default=1000, help="of idle")
     parser.add_argument("--only", default="", help="systems by name, separated by commas")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     return parser

@@ -1,13 +1,12 @@
 """The comparison: an authenticated GET as a browser sends it, every system, interleaved rounds."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import table
-from benchmarks.field import Field, prepared
-from benchmarks.measure import Sample, median, median_ratio, sample
+from benchmarks.field import Field, Running, prepared
+from benchmarks.measure import Sample, interleaved, median, median_ratio, sample
 from benchmarks.systems.catalogue import REFERENCES
 from benchmarks.systems.system import System
 
@@ -84,17 +83,15 @@ def _measure(
     field: Field, rounds: int, seconds: float, connections: int
 ) -> dict[str, list[Sample]]:
     scripts = {one.system.name: one.script(_PATH) for one in field.running}
-    samples: dict[str, list[Sample]] = {name: [] for name in scripts}
-    for one in field.running:
-        sample(one, scripts[one.system.name], 1, connections)  # warm up
-    for number in range(1, rounds + 1):
-        for one in field.running:
-            name = one.system.name
-            taken = sample(one, scripts[name], seconds, connections)
-            samples[name].append(taken)
-            told = f"{name} {taken.cpu_us_per_request:.1f} µs"
-            print(f"round {number}/{rounds}: {told}", file=sys.stderr, flush=True)
-    return samples
+
+    def measure(one: Running) -> Sample:
+        return sample(one, scripts[one.system.name], seconds, connections)
+
+    def warm(one: Running) -> Sample:
+        return sample(one, scripts[one.system.name], 1, connections)
+
+    interleaved(field, 1, warm, lambda _: "warm")
+    return interleaved(field, rounds, measure, lambda taken: f"{_cpu(taken):.1f} µs")
 
 
 def _ratios(samples: Mapping[str, Sequence[Sample]], name: str) -> list[float | None]:

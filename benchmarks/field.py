@@ -8,7 +8,14 @@ from pathlib import Path
 
 from benchmarks import browser, proof, upstream
 from benchmarks.issuer import Issuer, Tokens
-from benchmarks.processes import SYSTEM_CORE, DidNotStart, Process, free_port, wait_until_listening
+from benchmarks.processes import (
+    SYSTEM_CORE,
+    Command,
+    DidNotStart,
+    Process,
+    free_port,
+    wait_until_listening,
+)
 from benchmarks.programs import NotInstalled
 from benchmarks.systems.gateway import SignInFailed
 from benchmarks.systems.system import Site, System
@@ -21,6 +28,7 @@ class Running:
 
     system: System
     site: Site
+    command: Command
     process: Process
     tokens: Tokens
 
@@ -35,6 +43,10 @@ class Field:
     upstream_port: int
     running: list[Running] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, one: Running, why: str) -> None:
+        self.running.remove(one)
+        self.left_out[one.system.name] = why
 
 
 def headers(system: System, site: Site, token: str | None) -> dict[str, str]:
@@ -69,10 +81,11 @@ def _start(system: System, ready: Field, issuer: Issuer, stack: contextlib.ExitS
     folder = ready.folder / system.name
     folder.mkdir()
     site = Site(folder, free_port(), ready.upstream_port, issuer)
-    process = Process(system.command(site), SYSTEM_CORE, folder / "output.log")
+    command = system.command(site)
+    process = Process(command, SYSTEM_CORE, folder / "output.log")
     stack.callback(process.stop)
     wait_until_listening(process, site.port)
-    running = Running(system, site, process, system.tokens(site))
+    running = Running(system, site, command, process, system.tokens(site))
     if system.checks_token:
         proof.check(site, running.tokens, lambda token: headers(system, site, token))
     return running

@@ -1,11 +1,12 @@
 """One measurement of one system under load, and the medians of many."""
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import wrk
-from benchmarks.field import Running
+from benchmarks.field import Field, Running
 
 Pick = Callable[["Sample"], float]
 
@@ -39,8 +40,30 @@ def sample(running: Running, script: wrk.Script, seconds: float, connections: in
     after = running.process.cpu_seconds()
     if load.refused or load.broken or not load.requests:
         told = f"{load.requests} answered, {load.refused} refused, {load.broken} broken"
-        raise Spoiled(f"{running.system.name}: {told}")
+        raise Spoiled(told)
     return Sample(load, after - before, running.process.resident_bytes())
+
+
+def interleaved(
+    field: Field,
+    rounds: int,
+    measure: Callable[[Running], Sample],
+    told: Callable[[Sample], str],
+) -> dict[str, list[Sample]]:
+    """Measure every system once in each round; one whose load breaks off leaves the field."""
+    samples: dict[str, list[Sample]] = {one.system.name: [] for one in field.running}
+    for number in range(1, rounds + 1):
+        for one in list(field.running):
+            name = one.system.name
+            try:
+                taken = measure(one)
+            except Spoiled as error:
+                field.leave_out(one, str(error))
+                del samples[name]
+                continue
+            samples[name].append(taken)
+            print(f"round {number}/{rounds}: {name} {told(taken)}", file=sys.stderr, flush=True)
+    return samples
 
 
 def median(samples: Sequence[Sample], pick: Pick) -> float:

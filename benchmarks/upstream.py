@@ -1,5 +1,6 @@
 """The app behind every system: one nginx worker that answers from memory and keeps connections."""
 
+import os
 from pathlib import Path
 
 from benchmarks import certificate
@@ -10,10 +11,11 @@ SMALL = "x" * 200
 LARGE_PATH = "/large"
 LARGE_BYTES = 10_000_000
 ECHO_PATH = "/echo"
+DOCUMENTS_PATH = "/documents/"
 
 _CONFIG = """
 worker_processes 1;
-daemon off;
+{user}daemon off;
 pid {folder}/upstream.pid;
 error_log {folder}/upstream-error.log warn;
 events {{ worker_connections 16384; }}
@@ -34,6 +36,8 @@ http {{
     location / {{ return 200 '{small}'; }}
     # Says who the app was told is asking, so that a system's answer proves what it did.
     location = {echo} {{ return 200 '$http_x_forwarded_user'; }}
+    # Reads a body to its end, which `return` does not.
+    location {documents} {{ root {folder}/stored; create_full_put_path on; dav_methods PUT; }}
     location = {large} {{ alias {folder}/large; }}
     location /issuer/ {{ root {folder}; }}
   }}
@@ -50,11 +54,13 @@ def start(folder: Path, port: int, tls_port: int) -> Process:
     config.write_text(
         _CONFIG.format(
             folder=folder,
+            user="user root;\n" if os.geteuid() == 0 else "",
             port=port,
             tls_port=tls_port,
             small=SMALL,
             echo=ECHO_PATH,
             large=LARGE_PATH,
+            documents=DOCUMENTS_PATH,
         )
     )
     argv = [str(find("nginx")), "-c", str(config), "-p", str(folder)]

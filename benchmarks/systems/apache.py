@@ -43,7 +43,7 @@ KeepAliveTimeout 600
 OIDCOAuthAcceptTokenAs cookie:{cookie}
 OIDCOAuthRemoteUserClaim sub
 
-ProxyPass / http://{upstream}/ keepalive=On
+ProxyPass / http://{upstream}/ keepalive=On upgrade=websocket
 ProxyPreserveHost On
 <Location />
     AuthType oauth20
