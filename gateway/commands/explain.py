@@ -8,6 +8,7 @@ import click
 from gateway.commands.options import config_option, loaded
 from gateway.config.values import Config
 from gateway.identity.principal import Principal
+from gateway.identity.usernames import fold
 from gateway.policy.access import Access, Verdict, describe, permits
 from gateway.policy.routes import Ambiguous, Outcome, Route, Routes
 from gateway.request import BadRequest, parse_authority, parse_target, split_absolute_form
@@ -94,7 +95,7 @@ def explain(
         raise click.UsageError("--group and --claim describe a user: name one with --as")
     principal = None
     if user is not None:
-        principal = Principal(subject=user, groups=groups, claims=_claims(claims))
+        principal = Principal(subject=fold(user), groups=groups, claims=_claims(claims))
     config = loaded(config_path)
     for line in explained(config, Question(method.upper(), url, principal)):
         click.echo(line)

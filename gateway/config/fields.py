@@ -22,6 +22,7 @@ from pydantic import (
 from gateway.config import units
 from gateway.config.secret import Secret
 from gateway.config.values import Address, Network
+from gateway.identity.usernames import UnfitUsername, canonical
 from gateway.policy.routes import BadRoute, Route
 
 _TRUE = frozenset({"true", "yes", "on"})
@@ -168,6 +169,14 @@ def _route_host(text: str) -> str:
     return text
 
 
+def _user_name(text: str) -> str:
+    """Spell a name as principals are spelled; what no user of ours can be called stays as it is."""
+    try:
+        return canonical(_text(text))
+    except UnfitUsername:
+        return text
+
+
 def _web_url(text: str) -> str:
     units.url(text, ("http", "https"))
     return text
@@ -204,6 +213,12 @@ Texts = Annotated[
 ]
 Listen = Annotated[Address, *reads(units.address, type="string")]
 NetworkText = Annotated[Network, *reads(_network, type="string")]
+UserNames = Annotated[
+    tuple[Annotated[str, *reads(_user_name, type="string", minLength=1)], ...],
+    BeforeValidator(listed),
+    Field(min_length=1),
+    WithJsonSchema(one_or_many({"minItems": 1})),
+]
 Networks = Annotated[
     tuple[NetworkText, ...], BeforeValidator(listed), WithJsonSchema(one_or_many({}))
 ]

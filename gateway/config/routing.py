@@ -15,6 +15,7 @@ from gateway.config.fields import (
     Size,
     Text,
     Texts,
+    UserNames,
     listed,
     one_or_many,
     reads,
@@ -117,7 +118,7 @@ UpstreamEntry = Annotated[
 
 
 class AllowSection(Section):
-    users: Texts | None = setting(None, "User names, any of which suffices.")
+    users: UserNames | None = setting(None, "User names, any of which suffices.")
     groups: Texts | None = setting(None, "Groups, any of which suffices.")
     claims: dict[Text, Texts] | None = setting(None, "Claims; every claim named must hold.")
 
