@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fix bench setup
+.PHONY: demo test check fix bench container-check setup
 
 setup: $(VENV)/.installed
 
@@ -29,3 +29,6 @@ fix: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+container-check:
+	scripts/container-check

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import browser, table
-from benchmarks.field import Running, prepared
+from benchmarks import table
+from benchmarks.field import Running, headers, prepared
 from benchmarks.processes import (
     LOAD_CORE,
     Command,
@@ -78,12 +78,7 @@ def _measure(running: Running, clients: int) -> dict[str, float]:
 
 
 def _head(running: Running, more: Mapping[str, str]) -> bytes:
-    token = running.tokens.good
-    sent = (
-        browser.headers(running.site.address, None, f"Bearer {token}")
-        if running.system.bearer
-        else browser.headers(running.site.address, token)
-    )
+    sent = headers(running.system, running.site, running.tokens.good)
     lines = [f"{name}: {value}" for name, value in {**sent, **more}.items()]
     return "\r\n".join(["GET /live HTTP/1.1", *lines, "", ""]).encode()
 
