@@ -1,7 +1,6 @@
 """Where the users table lives: database URLs, the file, and its schema by version."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,8 +31,9 @@ _SWITCH_AGAIN_AFTER = 0.02
 
 metadata = MetaData()
 
+# Prefixed, since the database may be one that the app has its own users in.
 users = Table(
-    "users",
+    "gateway_users",
     metadata,
     Column("username", String(128), primary_key=True),  # canonical: one spelling, one row
     Column("password", String, nullable=False),
@@ -46,7 +46,7 @@ users = Table(
     Column("changed_at", Integer, nullable=False),
 )
 
-_versions = Table("users_schema", metadata, Column("version", Integer, primary_key=True))
+_versions = Table("gateway_users_schema", metadata, Column("version", Integer, primary_key=True))
 
 # One entry per version, never edited once released. An older release reads a newer schema, so a
 # later version only adds what has a default.
@@ -77,12 +77,14 @@ def database_file(url: URL) -> Path | None:
 
 
 def make_private(file: Path) -> None:
-    """Create the file, readable by us alone, before SQLite creates it readable by all.
+    """Make the file and its folder before SQLite does, readable by their owner only.
 
-    Its -wal and -shm files take over the mode.
+    The -wal and -shm files beside it take over its mode.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    file.touch(mode=0o600)
+    if file.stat().st_mode & 0o077:
+        file.chmod(0o600)
 
 
 async def migrate(engine: AsyncEngine) -> None:

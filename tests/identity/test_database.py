@@ -99,7 +99,7 @@ async def test_a_stronger_hash_never_undoes_a_new_password(database):
 async def test_no_name_is_read_as_a_statement(database):
     await database.add(ALICE)
 
-    for name in ["' OR 1=1 --", "alice'; DROP TABLE users; --", "%", "ali_e"]:
+    for name in ["' OR 1=1 --", "alice'; DROP TABLE gateway_users; --", "%", "ali_e"]:
         assert await database.find(name) is None
         assert not await database.remove(name)
     assert await database.find("alice") == ALICE
@@ -163,9 +163,20 @@ asyncio.run(main())
     assert asyncio.run(look()) == User(Principal("alice"), "hash")
 
 
+async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
+    file = tmp_path / "gateway.db"
+    file.touch(mode=0o644)
+    database = Database(f"sqlite:///{file}", now=FakeClock())
+    await database.open()
+    await database.close()
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 async def test_other_tables_in_the_same_file_are_left_alone(tmp_path):
     with sqlite3.connect(tmp_path / "gateway.db") as other:
         other.execute("CREATE TABLE sessions (id TEXT)")
+        other.execute("CREATE TABLE users (id TEXT)")  # the app's own
         other.execute("PRAGMA user_version = 7")
     other.close()
     database = Database(f"sqlite:///{tmp_path}/gateway.db", now=FakeClock())
@@ -175,7 +186,7 @@ async def test_other_tables_in_the_same_file_are_left_alone(tmp_path):
     with sqlite3.connect(tmp_path / "gateway.db") as other:
         assert other.execute("PRAGMA user_version").fetchone() == (7,)
         assert other.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
-        assert other.execute("SELECT version FROM users_schema").fetchall() == [(1,)]
+        assert other.execute("SELECT version FROM gateway_users_schema").fetchall() == [(1,)]
     other.close()
 
 
@@ -184,8 +195,8 @@ async def test_a_schema_of_a_later_release_is_read(tmp_path):
     await database.add(ALICE)
     await database.close()
     with sqlite3.connect(tmp_path / "gateway.db") as later:
-        later.execute("ALTER TABLE users ADD COLUMN later TEXT DEFAULT 'x'")
-        later.execute("INSERT INTO users_schema VALUES (2)")
+        later.execute("ALTER TABLE gateway_users ADD COLUMN later TEXT DEFAULT 'x'")
+        later.execute("INSERT INTO gateway_users_schema VALUES (2)")
     later.close()
 
     database = Database(f"sqlite:///{tmp_path}/gateway.db", now=FakeClock())

@@ -143,7 +143,7 @@ async def drop_database(url: str) -> None:
 
 async def spoil(file: Path) -> None:
     with sqlite3.connect(file) as other:
-        other.execute("DROP TABLE users")
+        other.execute("DROP TABLE gateway_users")
     other.close()
 
 
