@@ -175,6 +175,7 @@ def _engine(url: str, deadline: float) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=not lite,
         pool_timeout=deadline,
+        hide_parameters=True,  # password hashes, in what an error says
         connect_args=timeouts,
     )
     if lite:

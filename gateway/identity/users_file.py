@@ -6,6 +6,7 @@
 Every problem is found, each with its line and column; none of them lets half a file count.
 """
 
+import re
 from collections.abc import Mapping
 
 import yaml
@@ -71,7 +72,9 @@ def _user(name: str, node: yaml.Node, reader: Reader) -> User:
     password = ""
     if "password" in fields:
         password = reader.text(fields["password"], "password")
-        if (wrong := problem(password)) is not None:
+        if re.fullmatch(r"\$argon2id?\$v=\d+\$m=\d+", password):
+            reader.problem(fields["password"], "in {…} a hash needs quotes, for its commas")
+        elif (wrong := problem(password)) is not None:
             reader.problem(fields["password"], f"{wrong}; `gateway users hash` makes one")
     elif isinstance(node, yaml.MappingNode):
         reader.problem(node, f"user {name!r} has no `password:`")

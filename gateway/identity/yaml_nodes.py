@@ -45,7 +45,9 @@ class Reader:
             self.problem(node, f"{what} must be a map")
         for key, value in self.entries(node, what):
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
-            if name not in keys:
+            if "$" in name:  # not shown: it is a part of a password hash
+                self.problem(key, "unknown key; in {…} a hash needs quotes, for its commas")
+            elif name not in keys:
                 near = difflib.get_close_matches(name, keys, n=1)
                 meant = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(keys)}"
                 self.problem(key, f"unknown key {name!r}{meant}")

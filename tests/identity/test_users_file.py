@@ -141,6 +141,16 @@ def test_unfit_values_are_refused(fields):
     assert problems(f"users: {{alice: {{password: {BCRYPT}, {fields}}}}}")
 
 
+def test_a_hash_without_the_quotes_that_it_needs_is_told_so_and_not_shown():
+    found = problems(f"users: {{alice: {{password: {ARGON2}}}}}")
+
+    assert found == [
+        "1:27: in {…} a hash needs quotes, for its commas",
+        "1:50: unknown key 't=2'; known: password, email, name, groups, claims, disabled",
+        "1:54: unknown key; in {…} a hash needs quotes, for its commas",
+    ]
+
+
 def test_a_password_hash_never_shows_in_a_representation():
     user = parse(f"users: {{alice: {{password: {BCRYPT}}}}}")["alice"]
 
