@@ -48,7 +48,14 @@ class CrowdedPasswords(Passwords):
 class House:
     """Everything that a portal needs, in one process."""
 
-    def __init__(self, *, registration=False, public_url="http://localhost:8080", renews=True):
+    def __init__(
+        self,
+        *,
+        registration=False,
+        public_url="http://localhost:8080",
+        renews=True,
+        prefix=AT,
+    ):
         self.clock = FakeClock()
         self.store = FlakyStore(MemoryStore(self.clock))
         self.deny = DenySet()
@@ -96,14 +103,18 @@ class House:
             provider=self.directory,
             cookies=cookies,
             throttle=Throttle(BoundedCounters(self.clock), self.clock),
-            jwks=self.keys.jwks,
+            jwks=lambda: self.keys.jwks(),  # noqa: PLW0108 - keys change
             observe=self.events.append,
             now=self.clock,
             public_url=public_url,
             registrar=self.directory if registration else None,
             renews=renews,
+            prefix=prefix,
         )
         self.app = build(self.portal)
+
+    def rotate(self, kid):
+        self.keys = KeySet((*self.keys.keys, signing_key(created=self.clock(), kid=kid)))
 
     def secrets(self):
         return self.keys.refresh_secrets(self.clock())
