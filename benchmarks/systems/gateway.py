@@ -45,7 +45,7 @@ def _command(site: Site, *, access_log: bool) -> Command:
                 "login": [{"users": str(users)}],
                 "tokens": {"keys": str(site.folder / "keys"), "access_lifetime": "12h"},
                 "sessions": {"store": f"sqlite:///{site.folder}/gateway.db"},
-                "limits": {"idle_timeout": "600s"},
+                "limits": {"idle_timeout": "600s", "upstream_connections": 4096},
                 "log": {"access": access_log},
             }
         )
