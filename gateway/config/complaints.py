@@ -4,7 +4,7 @@ What is wrong is left out and the rest is checked again, so that one reading fin
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config.document import Mapping, Node, Scalar, Sequence
+from gateway.config.document import Mapping, Node, Scalar
+from gateway.config.document import Sequence as Items
 from gateway.config.model import File
 from gateway.config.problem import Place, Problem, problem_at
 from gateway.config.units import quoted
@@ -36,8 +37,9 @@ class _Reading:
 
     def __init__(self, root: Mapping, broken: frozenset[Path]) -> None:
         self.root = root
-        self.left_out = set(broken)
+        self.left_out = broken
         self.problems: list[Problem] = []
+        self._told: set[Path] = set()  # also keys that a misspelled one was taken for
         # The numbers that the items of a list have in the file, once some were left out.
         self._kept: dict[Path, list[int]] = {}
 
@@ -50,7 +52,7 @@ class _Reading:
                     for name, entry in node.entries.items()
                     if (*path, name) not in self.left_out
                 }
-            case Sequence():
+            case Items():
                 every = range(len(node.items))
                 kept = [at for at in every if (*path, at) not in self.left_out]
                 self._kept[path] = kept
@@ -58,16 +60,31 @@ class _Reading:
             case Scalar():
                 return node.value
 
-    def complain(self, detail: ErrorDetails) -> None:
-        written, missing = self.locate(detail["loc"])
-        path = (*written, *missing)
-        of_key = detail["type"] == "extra_forbidden"
-        consequence = any(known[: len(path)] == path for known in self.left_out)
-        self.left_out.add(written)
-        if of_key or not consequence:
-            message = unknown_key(path) if of_key else _message(detail)
-            place = place_of(self.root, path, of_key=of_key)
-            self.problems.append(problem_at(place, spelled(path), message))
+    def complain(self, details: Sequence[ErrorDetails]) -> None:
+        """Note one round of errors, and leave out what they are about."""
+        located = [(detail, *self.locate(detail["loc"])) for detail in details]
+        wrong = self.left_out | {(*written, *missing) for _, written, missing in located}
+        for detail, path, _ in located:
+            if detail["type"] == "extra_forbidden":
+                message, meant = unknown_key(path)
+                self._told.add((*path[:-1], meant))
+                self._note(path, message, of_key=True)
+        for detail, written, missing in located:
+            path = (*written, *missing)
+            if detail["type"] != "extra_forbidden" and not self._follows(path, wrong - {path}):
+                self._note(path, _message(detail))
+                self._told.add(path)  # one complaint for each key is enough
+        self.left_out |= {written for _, written, _ in located}
+
+    def _follows(self, path: Path, wrong: frozenset[Path]) -> bool:
+        """Whether what is wrong at or below *path* explains that *path* is wrong as well."""
+        if path in self._told or path in self.left_out:
+            return True
+        return any(known[: len(path)] == path for known in wrong)
+
+    def _note(self, path: Path, message: str, *, of_key: bool = False) -> None:
+        place = place_of(self.root, path, of_key=of_key)
+        self.problems.append(problem_at(place, spelled(path), message))
 
     def locate(self, loc: tuple[int | str, ...]) -> tuple[Path, Path]:
         """Split where pydantic stands into the path that was written and a key that was not."""
@@ -77,11 +94,11 @@ class _Reading:
             if isinstance(node, Mapping) and self._is_there(node, written, part):
                 node = node.entries[str(part)].node
                 written = (*written, part)
-            elif isinstance(node, Sequence) and isinstance(part, int):
+            elif isinstance(node, Items) and isinstance(part, int):
                 number = self._kept[written][part]
                 node = node.items[number]
                 written = (*written, number)
-            elif isinstance(node, Mapping) and at == len(loc) - 1 and part not in _IMPLIED:
+            elif isinstance(node, Mapping) and at == len(loc) - 1 and _is_key(part):
                 return written, (part,)
             # else a part that a short form implies
         return written, ()
@@ -98,12 +115,11 @@ def checked(root: Mapping, broken: frozenset[Path] = frozenset()) -> Checked:
             file = File.model_validate(reading.data(root))
         except ValidationError as error:
             before = len(reading.left_out)
-            for detail in error.errors(include_url=False):
-                reading.complain(detail)
+            reading.complain(error.errors(include_url=False))
             if len(reading.left_out) == before:
                 raise  # our mistake: nothing more can be left out
         else:
-            return Checked(file, reading.problems, frozenset(reading.left_out))
+            return Checked(file, reading.problems, reading.left_out)
 
 
 def node_at(root: Node, path: Path) -> Node | None:
@@ -112,7 +128,7 @@ def node_at(root: Node, path: Path) -> Node | None:
         match node:
             case Mapping() if part in node.entries:
                 node = node.entries[str(part)].node
-            case Sequence() if isinstance(part, int) and part < len(node.items):
+            case Items() if isinstance(part, int) and part < len(node.items):
                 node = node.items[part]
             case _:
                 return None
@@ -126,7 +142,7 @@ def place_of(root: Mapping, path: Path, *, of_key: bool = False) -> Place:
         if node is None:
             continue
         parent = node_at(root, path[: length - 1])
-        if isinstance(parent, Mapping) and (of_key or isinstance(node, (Mapping, Sequence))):
+        if isinstance(parent, Mapping) and (of_key or isinstance(node, (Mapping, Items))):
             return parent.entries[str(path[length - 1])].place
         return node.place
     return root.place
@@ -138,21 +154,25 @@ def spelled(path: Path) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def unknown_key(path: Path) -> str:
-    """Say what is meant, most likely, by a key that does not exist."""
+def _is_key(part: str | int) -> bool:
+    return isinstance(part, str) and part not in _IMPLIED
+
+
+def unknown_key(path: Path) -> tuple[str, str]:
+    """Say what is meant, most likely, by a key that does not exist; and which key beside it."""
     name, section = str(path[-1]), _section(path[:-1])
     own = [field_name for field_name in section.model_fields if field_name not in _IMPLIED]
     near = difflib.get_close_matches(name, own, n=1, cutoff=0.8)
     elsewhere = [where for where, known in known_keys() if known == name]
     if elsewhere and not near:
-        return f"unknown key here; {name} belongs to {' or '.join(elsewhere)}"
+        return f"unknown key here; {name} belongs to {' or '.join(elsewhere)}", ""
     if near := near or difflib.get_close_matches(name, own, n=1):
-        return f"unknown key; did you mean {near[0]}?"
+        return f"unknown key; did you mean {near[0]}?", near[0]
     far = difflib.get_close_matches(name, [known for _, known in known_keys()], n=1, cutoff=0.75)
     if far:
         where = next(where for where, known in known_keys() if known == far[0])
-        return f"unknown key; did you mean {far[0]} of {where}?"
-    return f"unknown key; known here: {', '.join(own)}"
+        return f"unknown key; did you mean {far[0]} of {where}?", ""
+    return f"unknown key; known here: {', '.join(own)}", ""
 
 
 def known_keys() -> Iterator[tuple[str, str]]:

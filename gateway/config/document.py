@@ -4,6 +4,7 @@ Reading cannot be made to cost much: depth and the number of nodes after followi
 bounded, and the loop over events uses no recursion (CWE-776, "billion laughs").
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -71,9 +72,10 @@ class Unreadable(Exception):
 
 def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     """Return the document (None when empty) and what is wrong with it. Raises Unreadable."""
-    composer = _Composer(file)
+    hidden = _Hidden(text)
+    composer = _Composer(file, hidden)
     try:
-        for event in _events(text):
+        for event in _events(hidden.text):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -92,6 +94,29 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 
 
 _unprintable = "not valid YAML: control characters are not allowed"
+
+
+class _Hidden:
+    """Text in which the braces of ${NAME} mean nothing to YAML, character for character.
+
+    In a flow mapping a brace would end the value, but `[{secret: ${TOKEN_SECRET}}]` is how people
+    write it. The signs inside a reference become private characters until the value is read.
+    """
+
+    _SIGNS = "{}[],:#"
+    _REFERENCE = re.compile(r"\$\{[^{}\n'\"]*\}")
+    _HIDE = str.maketrans({sign: chr(0xF0000 + at) for at, sign in enumerate(_SIGNS)})
+    _SHOW = str.maketrans({chr(0xF0000 + at): sign for at, sign in enumerate(_SIGNS)})
+
+    def __init__(self, text: str) -> None:
+        self._hides = text.translate(self._SHOW) == text
+        self.text = self._REFERENCE.sub(self._hide, text) if self._hides else text
+
+    def shown(self, text: str) -> str:
+        return text.translate(self._SHOW) if self._hides else text
+
+    def _hide(self, found: re.Match[str]) -> str:
+        return found.group().translate(self._HIDE)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -126,7 +151,8 @@ class _Frame:
 class _Composer:
     """Builds the tree from parser events, keeping its own stack."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, hidden: "_Hidden") -> None:
+        self._hidden = hidden
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self.last = Place(file, 1, 1)
@@ -154,10 +180,11 @@ class _Composer:
                 pass  # stream and document ends say nothing
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
-        tag, text = event.tag, event.value
+        tag, text = event.tag, self._hidden.shown(event.value)
         if tag is not None and tag not in _TEXT_TAGS and tag != _FILE_TAG:
             known = "the only tag is !file, before the path of a file whose content is the value"
             self.problems.append(problem_at(place, "", f"unknown tag {tag}; {known}"))
+            return Scalar("", place, plain=True, broken=True)
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
             raise Unreadable(problem_at(place, "", "not valid YAML: half of a surrogate pair"))
         plain = tag is None and event.style is None

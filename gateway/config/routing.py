@@ -108,10 +108,20 @@ class UpstreamSection(Section):
         )
 
 
+def _upstream_form(value: object) -> object:
+    match value:
+        case None:
+            raise ValueError("needs an address such as http://127.0.0.1:3000")
+        case str() | list():
+            return {"targets": value}
+        case _:
+            return value
+
+
 UpstreamEntry = Annotated[
     UpstreamSection,
     BeforeValidator(
-        lambda value: {"targets": value} if isinstance(value, (str, list)) else value,
+        _upstream_form,
         json_schema_input_type=str | list[str] | UpstreamSection,
     ),
 ]
