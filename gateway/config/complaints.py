@@ -20,7 +20,7 @@ from gateway.config.units import quoted
 
 Path = tuple[str | int, ...]
 # Fields that no file spells out: one-word forms are read into them.
-_IMPLIED = frozenset({"any_of", "level", "folder", "secrets"})
+_IMPLIED = frozenset({"any_of", "word", "folder", "secrets"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,21 +147,21 @@ class AllowSection(Section):
 
 
 class AccessSection(Section):
-    """What `access` becomes: either a level, or people any of whom may enter."""
+    """What `access` becomes: either one word, or people any of whom may enter."""
 
-    level: Literal["public", "optional", "signed-in"] | None = None
+    word: Literal["public", "optional", "signed-in"] | None = None
     any_of: tuple[AllowSection, ...] | None = Field(None, min_length=1)
 
     def value(self) -> AccessRule:
         if self.any_of is not None:
             return tuple(allow.value() for allow in self.any_of)
-        return Access(self.level)
+        return Access(self.word)
 
 
 def _access_form(value: object) -> object:
     match value:
         case str():
-            return {"level": value}
+            return {"word": value}
         case dict():
             return {"any_of": [value]}
         case list():
