@@ -91,7 +91,7 @@ def seal(content: Mapping[str, object], key: SigningKey, token_type: str) -> str
 
 def _json(value: Mapping[str, object]) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         data = text.encode()
         _strict_object(data)
     except (TypeError, ValueError, RecursionError, BadToken) as error:

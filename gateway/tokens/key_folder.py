@@ -185,6 +185,10 @@ def _create(path: Path, algorithm: str, now: float) -> str:
     unfinished = path / f".{kid}.new"
     file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "wb") as stream:
+        # Root may run the command; whoever owns the folder must be able to read the key.
+        with contextlib.suppress(PermissionError):
+            owner = path.stat()
+            os.fchown(stream.fileno(), owner.st_uid, owner.st_gid)
         stream.write(f"Created: {created}\n".encode() + pem)
         stream.flush()
         os.fsync(stream.fileno())

@@ -62,13 +62,13 @@ class KeySet:
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public document (RFC 7517 §5); a shared secret is never in it."""
-        public = (public_jwk(key.verifying()) for key in self._newest_first())
+        public = (public_jwk(key.verifying()) for key in self.newest_first())
         return {"keys": [jwk for jwk in public if jwk is not None]}
 
     def refresh_secrets(self, now: float) -> tuple[tuple[str, bytes], ...]:
         """Return what to mint refresh tokens with, then everything that still verifies them."""
         signing = self.signing(now)
-        others = (key for key in self._newest_first() if key is not signing)
+        others = (key for key in self.newest_first() if key is not signing)
         return tuple((key.kid, key.refresh_secret()) for key in (signing, *others))
 
     def retired(self, now: float, keep: float) -> tuple[SigningKey, ...]:
@@ -78,16 +78,15 @@ class KeySet:
         """
         signing = self.signing(now)
         return tuple(
-            key
-            for key in self.keys
-            if key is not signing and self._superseded_at(key) + keep <= now
+            key for key in self.keys if key is not signing and self.superseded_at(key) + keep <= now
         )
 
-    def _superseded_at(self, key: SigningKey) -> float:
+    def superseded_at(self, key: SigningKey) -> float:
+        """Return when a newer key began, or begins, to sign; infinity for the newest."""
         later = [other.created for other in self.keys if _age(other) > _age(key)]
         return min(later, default=float("inf")) + ACTIVATION_DELAY
 
-    def _newest_first(self) -> list[SigningKey]:
+    def newest_first(self) -> list[SigningKey]:
         return sorted(self.keys, key=_age, reverse=True)
 
 

@@ -63,6 +63,16 @@ def test_only_the_owner_can_read_keys(tmp_path: Path) -> None:
     assert folder.exposed() == ()
 
 
+def test_a_key_belongs_to_whoever_owns_the_folder(tmp_path: Path) -> None:
+    """An operator rotates as root, the gateway runs as somebody else."""
+    owner = 12345 if os.geteuid() == 0 else os.geteuid()
+    os.chown(tmp_path, owner, -1)
+
+    KeyFolder.open(tmp_path, "ES256", NOW)
+
+    assert [file.stat().st_uid for file in tmp_path.iterdir()] == [owner]
+
+
 def test_a_key_file_that_others_may_read_is_pointed_out(tmp_path: Path) -> None:
     folder = KeyFolder.open(tmp_path, "ES256", NOW)
     (file,) = tmp_path.iterdir()

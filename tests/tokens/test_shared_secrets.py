@@ -30,6 +30,7 @@ OTHER = "q7Rk1VnXw4TzPb0sYeJc5uLdHg8fMa3i"
         ("0123456789abcdef0123456789abcdef", "repeats"),
         ("abcabcabcabcabcabcabcabcabcabcabcabc", "repeats"),
         (GOOD[:20] * 2, "repeats"),
+        ("abcdefghiabcdefgihabcdefhgiabcdegfhi", "repeats"),  # nine letters in no fixed order
         ("-----BEGIN PUBLIC KEY-----\n" + GOOD, "PEM"),
         ("  -----BEGIN CERTIFICATE-----\n" + GOOD, "PEM"),
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + GOOD, "SSH"),
