@@ -7,17 +7,20 @@ doors to it. Whatever is not allowed by a rule that was written down is refused.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from math import inf
+from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from gateway.headers.cookies import NOTHING_FOUND, Found, OurCookies
 from gateway.headers.identity import IdentityHeaders
+from gateway.identity.principal import Principal
 from gateway.policy.access import Access, Verdict, permits
 from gateway.policy.cross_site import CrossSite, cross_site_verdict, preflight_method
 from gateway.policy.navigation import is_navigation
 from gateway.policy.routes import Ambiguous, Route, Routes
 from gateway.request import Request
 from gateway.tokens.access import AccessToken, BadToken
+from gateway.tokens.foreign import KeysUnavailable
 
 # Routes to these names never leave the process.
 PORTAL = "@portal"
@@ -26,7 +29,14 @@ FORWARD_AUTH = "@forward-auth"
 TransparentRefresh = Literal["inline", "redirect", "off"]
 Verify = Callable[[str, float], AccessToken]
 Denies = Callable[[str, str, float, float], bool]
-Assert = Callable[[AccessToken, float], str]
+
+
+class Asserts(Protocol):
+    """Makes the signed assertion about a principal, and says until when it is good."""
+
+    def sign(
+        self, principal: Principal, now: float, expires_by: float | None = None
+    ) -> tuple[str, float]: ...
 
 
 class Reason(StrEnum):
@@ -39,19 +49,21 @@ class Reason(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     STORE_UNAVAILABLE = "store-unavailable"
+    KEYS_UNAVAILABLE = "keys-unavailable"
     LIMIT = "limit"
     UPSTREAM = "upstream"
 
 
 @dataclass(slots=True, eq=False)
 class Authenticated:
-    """A verified access token with what is rendered from it once.
+    """A verified access token with what is rendered from it once, good until *rendered_until*.
 
     *seen* turns true when the session was told that this generation is in use.
     """
 
     token: AccessToken
     identity_lines: bytes
+    rendered_until: float = inf
     seen: bool = False
 
 
@@ -126,7 +138,7 @@ class Pipeline:
         verify: Verify,
         denies: Denies,
         settings: Settings,
-        make_assertion: Assert | None = None,
+        assertions: Asserts | None = None,
         remembered: int = 4096,
     ) -> None:
         self._routes = routes
@@ -135,7 +147,7 @@ class Pipeline:
         self._verify = verify
         self._denies = denies
         self._settings = settings
-        self._make_assertion = make_assertion
+        self._assertions = assertions
         # Two generations of what was read before: bounded, and one look-up in the usual case.
         self._remembered = remembered
         self._recent: dict[bytes, _Presented] = {}
@@ -152,19 +164,29 @@ class Pipeline:
             if isinstance(preflight, Refuse):
                 return preflight
             match = preflight
-        return self._decide_on(match, request, now)
+        return self._answerable(match, request, now)
 
     def identify(self, request: Request, now: float) -> Decision:
         """Decide only whether *request* comes from somebody signed in, wherever it is going."""
-        return self._decide_on(_ANYWHERE, request, now)
+        return self._answerable(_ANYWHERE, request, now)
+
+    def _answerable(self, route: Route, request: Request, now: float) -> Decision:
+        try:
+            return self._decide_on(route, request, now)
+        except KeysUnavailable:
+            detail = "The keys of the token's issuer cannot be had right now."
+            return Refuse(503, Reason.KEYS_UNAVAILABLE, detail, route)
 
     def _decide_on(self, route: Route, request: Request, now: float) -> Decision:
         presented = self._present(request.cookie) if request.cookie else _NOBODY
         if route.access is _PUBLIC:
             return _forward_publicly(request, route, presented)
         authenticated = presented.authenticated or self._from_cookie(presented, now)
-        if authenticated is not None and self._is_over(authenticated, now):
-            authenticated = None
+        if authenticated is not None:
+            if self._is_over(authenticated, now):
+                authenticated = None
+            elif now >= authenticated.rendered_until:
+                self._render(authenticated, now)
         by_bearer = False
         if authenticated is None and "authorization" in request.noted:
             authenticated = self._from_bearer(request, now)
@@ -221,10 +243,13 @@ class Pipeline:
             presented = _Presented(found, found.others.encode("latin-1"))
             if len(cookie) > _REMEMBERED_BYTES:
                 return presented
+        self._remember(cookie, presented)
+        return presented
+
+    def _remember(self, key: bytes, presented: _Presented) -> None:
         if len(self._recent) >= self._remembered:
             self._older, self._recent = self._recent, {}
-        self._recent[cookie] = presented
-        return presented
+        self._recent[key] = presented
 
     def _from_cookie(self, presented: _Presented, now: float) -> Authenticated | None:
         if presented.found.access is None:
@@ -245,10 +270,12 @@ class Pipeline:
             if authenticated is None:
                 return None
             presented = _Presented(NOTHING_FOUND, b"", authenticated)
-            self._recent[key] = presented
+            self._remember(key, presented)
         authenticated = presented.authenticated
         if authenticated is None or self._is_over(authenticated, now):
             return None
+        if now >= authenticated.rendered_until:
+            self._render(authenticated, now)
         return authenticated
 
     def _authenticate(self, token: str, now: float) -> Authenticated | None:
@@ -256,8 +283,18 @@ class Pipeline:
             access = self._verify(token, now)
         except BadToken:
             return None
-        assertion = self._make_assertion(access, now) if self._make_assertion else ""
-        return Authenticated(access, self._identity.render(access.principal, assertion))
+        authenticated = Authenticated(access, b"")
+        self._render(authenticated, now)
+        return authenticated
+
+    def _render(self, authenticated: Authenticated, now: float) -> None:
+        token = authenticated.token
+        assertion = ""
+        if self._assertions is not None:
+            assertion, until = self._assertions.sign(token.principal, now, token.expires_at)
+            # Renewed at half of its life, so that the app never gets one about to expire.
+            authenticated.rendered_until = now + (until - now) / 2
+        authenticated.identity_lines = self._identity.render(token.principal, assertion)
 
     def _is_over(self, authenticated: Authenticated, now: float) -> bool:
         token = authenticated.token

@@ -1,0 +1,384 @@
+"""One decision for every door (SECURITY P1–P5, I9, J1, O6, O8, O9, W1)."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.headers.cookies import our_cookies
+from gateway.headers.identity import IdentityHeaders
+from gateway.identity.principal import Principal
+from gateway.pipeline import PORTAL, Forward, Pipeline, Reason, Refuse, Renew, Settings
+from gateway.policy.access import Access, Allow
+from gateway.policy.routes import Route, Routes
+from gateway.request import Request, parse_authority, parse_target
+from gateway.sessions.revocation import DenySet, Revocation
+from gateway.tokens.access import AccessToken, Signer, Verifier
+from gateway.tokens.assertion import AssertionSigner
+from gateway.tokens.foreign import KeysUnavailable
+from gateway.tokens.keys import KeySet, SigningKey
+
+NOW = 1_800_000_000.0
+PRIVATE = ec.generate_private_key(ec.SECP256R1())
+KEYS = KeySet((SigningKey("k1", "ES256", PRIVATE, PRIVATE.public_key(), 0.0),))
+SIGNER = Signer(lambda: KEYS, "http://localhost", "gateway", 900.0)
+VERIFIER = Verifier(lambda: KEYS, "http://localhost", "gateway")
+ROUTES = (
+    Route("/auth/*", PORTAL, Access.PUBLIC),
+    Route("/public/*", "app", Access.PUBLIC),
+    Route("/optional/*", "app", Access.OPTIONAL),
+    Route("/admin/*", "app", (Allow(groups=frozenset({"admins"})),)),
+    Route("/api/*", "app", preflight=True, methods=frozenset({"POST"})),
+    Route("/hooks/*", "app", cross_site=False),
+    Route("/*", "app", methods=frozenset({"GET", "POST", "DELETE"})),
+)
+
+
+def token(subject="alice", groups=(), session_id="s1", now=NOW, generation=1) -> str:
+    principal = Principal(subject, groups=groups)
+    return SIGNER.sign(principal, session_id, generation, now, None, "t1")[0]
+
+
+def pipeline(deny=None, verify=VERIFIER.verify, assertions=None, **settings) -> Pipeline:
+    return Pipeline(
+        routes=Routes(ROUTES),
+        cookies=our_cookies(secure=False),
+        identity=IdentityHeaders(assertion="X-Assertion" if assertions else None),
+        verify=verify,
+        denies=(DenySet() if deny is None else deny).denies,
+        settings=replace(Settings("/auth", frozenset({"http://localhost"})), **settings),
+        assertions=assertions,
+    )
+
+
+def request(
+    path="/x",
+    method="GET",
+    *,
+    access=None,
+    refresh=None,
+    bearer=None,
+    cookie="",
+    upgrade=False,
+    **headers,
+) -> Request:
+    pairs = [cookie] if cookie else []
+    if access is not None:
+        pairs.append(f"accessToken={access}")
+    if refresh is not None:
+        pairs.append(f"refreshToken={refresh}")
+    noted = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
+    if bearer is not None:
+        noted["authorization"] = f"Bearer {bearer}".encode()
+    return Request(
+        method,
+        "http",
+        parse_authority("localhost"),
+        parse_target(path),
+        noted,
+        "; ".join(pairs).encode("latin-1"),
+        "127.0.0.1",
+        upgrade=upgrade,
+    )
+
+
+def refused(decision) -> tuple[int, Reason]:
+    assert isinstance(decision, Refuse)
+    return decision.status, decision.reason
+
+
+def test_a_valid_cookie_forwards_as_its_principal_and_hides_our_cookies():
+    decision = pipeline().decide(request(access=token(), refresh="r", cookie="a=b"), NOW)
+
+    assert isinstance(decision, Forward)
+    assert decision.authenticated.token.principal.subject == "alice"
+    assert decision.cookie == b"a=b"
+    assert b"X-Forwarded-User: alice" in decision.authenticated.identity_lines
+
+
+def test_a_valid_bearer_token_forwards_too_and_is_hidden_from_the_app():
+    decider = pipeline()
+
+    for _ in range(2):
+        decision = decider.decide(request(bearer=token()), NOW)
+
+        assert isinstance(decision, Forward)
+        assert decision.authenticated.token.principal.subject == "alice"
+        assert decision.hide_authorization
+
+
+def test_a_bearer_token_of_the_app_itself_is_the_apps_business():
+    decision = pipeline().decide(request("/optional/x", bearer="app-token"), NOW)
+
+    assert isinstance(decision, Forward)
+    assert decision.authenticated is None
+    assert not decision.hide_authorization
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/public/x", None),
+        ("/optional/x", None),
+        ("/x", (401, Reason.UNAUTHENTICATED)),
+        ("/admin/x", (401, Reason.UNAUTHENTICATED)),
+    ],
+)
+def test_without_credentials_only_what_is_open_is_forwarded(path, expected):
+    decision = pipeline().decide(request(path), NOW)
+
+    if expected is None:
+        assert isinstance(decision, Forward)
+        assert decision.authenticated is None
+    else:
+        assert refused(decision) == expected
+
+
+def test_a_rule_for_a_group_refuses_everybody_else():
+    decider = pipeline()
+
+    assert refused(decider.decide(request("/admin/x", access=token()), NOW))[0] == 403
+    assert isinstance(
+        decider.decide(request("/admin/x", access=token(groups=("admins",))), NOW), Forward
+    )
+
+
+def test_no_route_is_a_404_and_an_ambiguous_path_a_400():
+    decider = pipeline()
+
+    assert refused(decider.decide(request("/x", "PUT"), NOW)) == (404, Reason.NO_ROUTE)
+    assert refused(decider.decide(request("//admin/x", access=token()), NOW)) == (
+        400,
+        Reason.AMBIGUOUS,
+    )
+
+
+def test_p1_a_public_rule_never_opens_a_path_with_a_second_protected_reading():
+    decider = pipeline()
+
+    for path in ("//public/x", "/public;/x", "/public%2fx", "/;/public/x", "/%2561dmin/x"):
+        assert isinstance(decider.decide(request(path), NOW), Refuse)
+
+
+def test_an_expired_token_with_a_refresh_token_is_renewed_first():
+    old = token(now=NOW - 1000)
+
+    decision = pipeline().decide(request(access=old, refresh="r1"), NOW)
+
+    assert isinstance(decision, Renew)
+    assert decision.refresh_token == "r1"
+
+
+@pytest.mark.parametrize("mode", ["off", "redirect"])
+def test_only_the_inline_way_renews_here(mode):
+    decision = pipeline(transparent_refresh=mode).decide(request(refresh="r1"), NOW)
+
+    assert refused(decision) == (401, Reason.UNAUTHENTICATED)
+
+
+def test_public_paths_never_renew_and_optional_ones_do():
+    decider = pipeline()
+
+    assert isinstance(decider.decide(request("/public/x", refresh="r"), NOW), Forward)
+    assert isinstance(decider.decide(request("/optional/x", refresh="r"), NOW), Renew)
+
+
+def test_after_a_renewal_the_new_token_decides_and_nothing_is_renewed_twice():
+    decider = pipeline()
+    asked = request("/x", refresh="r1", cookie="a=b")
+    renew = decider.decide(asked, NOW)
+
+    again = decider.decide_renewed(asked, renew.route, token("bob"), NOW)
+    without = decider.decide_renewed(asked, renew.route, None, NOW)
+
+    assert isinstance(again, Forward)
+    assert again.authenticated.token.principal.subject == "bob"
+    assert again.cookie == b"a=b"
+    assert refused(without) == (401, Reason.UNAUTHENTICATED)
+
+
+def test_the_expiry_is_checked_on_every_hit_of_what_was_verified_before():
+    decider = pipeline()
+    asked = request(access=token())
+
+    assert isinstance(decider.decide(asked, NOW), Forward)
+    assert isinstance(decider.decide(asked, NOW + 899), Forward)
+    assert refused(decider.decide(asked, NOW + 900))[0] == 401
+    assert isinstance(decider.decide(asked, NOW), Forward)
+    assert refused(decider.decide(asked, NOW - 3600))[0] == 401
+
+
+def test_j7_a_revoked_session_is_denied_at_once_though_its_token_was_verified_before():
+    deny = DenySet()
+    decider = pipeline(deny)
+    asked = request(access=token())
+    assert isinstance(decider.decide(asked, NOW), Forward)
+
+    deny.add(Revocation(int(NOW * 1000), int(NOW * 1000) + 900_000, session_id="s1"), NOW)
+
+    assert refused(decider.decide(asked, NOW))[0] == 401
+    assert isinstance(decider.decide(request(access=token(session_id="s2")), NOW), Forward)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_refused"),
+    [
+        ({"sec_fetch_site": "cross-site"}, True),
+        ({"sec_fetch_site": "same-site"}, True),
+        ({"sec_fetch_site": "same-origin"}, False),
+        ({"sec_fetch_site": "none"}, False),
+        ({"origin": "http://evil.example"}, True),
+        ({"origin": "null"}, True),
+        ({"origin": "http://localhost"}, False),
+        ({}, False),
+    ],
+)
+def test_o9_another_site_changes_nothing_on_the_strength_of_our_cookies(headers, is_refused):
+    decider = pipeline()
+
+    by_access = decider.decide(request(method="POST", access=token(), **headers), NOW)
+    by_refresh = decider.decide(request(method="POST", refresh="r", **headers), NOW)
+    by_bearer = decider.decide(request(method="POST", bearer=token(), **headers), NOW)
+
+    assert isinstance(by_access, Refuse) is is_refused
+    assert isinstance(by_refresh, Renew) is not is_refused
+    assert isinstance(by_bearer, Forward)
+
+
+def test_o9_the_guard_can_be_switched_off_for_all_or_one_route():
+    foreign = {"sec_fetch_site": "cross-site"}
+
+    assert isinstance(
+        pipeline(protect_cross_site=False).decide(
+            request(method="POST", access=token(), **foreign), NOW
+        ),
+        Forward,
+    )
+    assert isinstance(
+        pipeline().decide(request("/hooks/x", "POST", access=token(), **foreign), NOW), Forward
+    )
+
+
+def test_w1_a_websocket_needs_credentials_and_our_own_origin():
+    decider = pipeline()
+
+    assert refused(decider.decide(request(upgrade=True, sec_fetch_mode="websocket"), NOW)) == (
+        401,
+        Reason.UNAUTHENTICATED,
+    )
+    assert refused(
+        decider.decide(request(upgrade=True, access=token(), origin="http://evil"), NOW)
+    ) == (403, Reason.CROSS_SITE)
+    assert isinstance(
+        decider.decide(request(upgrade=True, access=token(), origin="http://localhost"), NOW),
+        Forward,
+    )
+
+
+def test_p5_a_real_preflight_passes_where_its_route_says_so_and_a_plain_options_never():
+    decider = pipeline()
+    real = {"origin": "http://other", "access_control_request_method": "POST"}
+
+    assert isinstance(decider.decide(request("/api/x", "OPTIONS", **real), NOW), Forward)
+    assert refused(decider.decide(request("/api/x", "OPTIONS"), NOW))[0] == 404
+    assert refused(decider.decide(request("/other", "OPTIONS", **real), NOW))[0] == 404
+
+
+def test_o6_a_navigation_is_sent_to_sign_in_and_back():
+    decision = pipeline().decide(
+        request("/a b?x=1&y".replace(" ", "%20"), sec_fetch_mode="navigate"), NOW
+    )
+
+    assert isinstance(decision, Refuse)
+    assert decision.location == "/auth/login?rd=/a%2520b%3Fx%3D1%26y"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"sec_fetch_mode": "cors", "accept": "text/html"}),
+        ("POST", {"sec_fetch_mode": "navigate"}),
+        ("GET", {"sec_fetch_mode": "navigate", "sec_purpose": "prefetch"}),
+        ("GET", {"accept": "*/*"}),
+    ],
+)
+def test_o6_nothing_but_a_navigation_is_redirected(method, headers):
+    decision = pipeline().decide(request("/x", method, **headers), NOW)
+
+    assert refused(decision)[0] == 401
+    assert decision.location is None
+
+
+def test_the_portal_alone_sees_our_cookies():
+    decision = pipeline().decide(request("/auth/session", access=token(), refresh="r"), NOW)
+
+    assert isinstance(decision, Forward)
+    assert b"refreshToken=r" in decision.cookie
+
+
+def test_keys_of_another_issuer_that_cannot_be_had_are_a_503_not_a_no():
+    def unreachable(_token: str, _now: float) -> AccessToken:
+        raise KeysUnavailable("no answer")
+
+    decision = pipeline(verify=unreachable).decide(request(bearer="x.y.z"), NOW)
+
+    assert refused(decision) == (503, Reason.KEYS_UNAVAILABLE)
+
+
+def test_i8_the_assertion_is_made_anew_before_it_runs_out():
+    signer = AssertionSigner(lambda: KEYS, "http://localhost", "app", 300.0)
+    decider = pipeline(assertions=signer)
+    asked = request(access=token())
+
+    first = decider.decide(asked, NOW).authenticated.identity_lines
+    same = decider.decide(asked, NOW + 100).authenticated.identity_lines
+    later = decider.decide(asked, NOW + 200).authenticated.identity_lines
+
+    assert b"X-Assertion: ey" in first
+    assert same == first
+    assert later != first
+
+
+GOOD = token()
+TAMPERED = GOOD[:-4] + ("AAAA" if GOOD[-4:] != "AAAA" else "BBBB")
+
+
+@pytest.mark.parametrize(
+    ("access", "refresh"),
+    list(product([None, "", "garbage", TAMPERED, token(now=NOW - 5000)], [None, ""])),
+)
+def test_j1_no_subset_of_bad_cookies_is_an_identity(access, refresh):
+    """Envoy CVE-2022-29226 took any access token when another cookie was missing."""
+    decision = pipeline().decide(request(access=access, refresh=refresh), NOW)
+
+    assert refused(decision)[0] == 401
+
+
+@given(st.binary(max_size=300))
+def test_c2_no_cookie_header_is_an_identity_or_an_error(cookie):
+    asked = request()
+    asked.cookie = cookie
+
+    decision = pipeline().decide(asked, NOW)
+
+    assert isinstance(decision, Refuse | Renew)
+
+
+def test_what_is_remembered_is_bounded():
+    decider = Pipeline(
+        routes=Routes(ROUTES),
+        cookies=our_cookies(secure=False),
+        identity=IdentityHeaders(),
+        verify=VERIFIER.verify,
+        denies=DenySet().denies,
+        settings=Settings("/auth", frozenset()),
+        remembered=10,
+    )
+
+    for number in range(1000):
+        decider.decide(request(cookie=f"a={number}"), NOW)
+
+    assert len(decider._recent) + len(decider._older) <= 20
