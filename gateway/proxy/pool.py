@@ -84,12 +84,17 @@ class Pool:
         self.internal = internal
         self.closing = False
         self._tasks = tasks
-        self._fields = fields
+        self.fields = fields
         self._balance = balance
         self._turn = 0
         self._open = 0
         self._queue: deque[Waiting] = deque()
         self._target_of: dict[UpstreamConnection, Target] = {}
+        self._kept: list[asyncio.Task[None]] = []
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Let *task* end with the pool."""
+        self._kept.append(task)
 
     def take(self, exchange: Waiting) -> None:
         """Give *exchange* a connection, at once or when there is one, or refuse it."""
@@ -146,6 +151,8 @@ class Pool:
     def close(self) -> None:
         """Close what idles now, and the rest as it becomes free."""
         self.closing = True
+        for task in self._kept:
+            task.cancel()
         for target in self.targets:
             for connection in tuple(target.idle):
                 connection.abort()
@@ -197,7 +204,7 @@ class Pool:
         self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange))
 
     async def _connect(self, target: Target, exchange: Waiting) -> None:
-        connection = UpstreamConnection(self, ResponseHead(self._fields))
+        connection = UpstreamConnection(self, ResponseHead(self.fields))
         self._target_of[connection] = target
         try:
             async with asyncio.timeout(exchange.connect_timeout or self.limits.connect_timeout):
