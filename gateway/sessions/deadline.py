@@ -34,22 +34,25 @@ class Deadline:
         self._patience = patience
         self._rest = rest
         self._failed = 0
-        self._closed_until = 0.0
+        self._resting_until = 0.0
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._waits: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
         """Return what *work* returns within the deadline."""
         loop = asyncio.get_running_loop()
         if self._failed >= self._patience:
-            if loop.time() < self._closed_until:
+            if loop.time() < self._resting_until:
                 raise StoreUnavailable("the store has failed repeatedly; trying again soon")
             # This call is the trial; the others keep failing fast until it has told.
-            self._closed_until = loop.time() + self._rest
+            self._resting_until = loop.time() + self._rest
         try:
             result = await self.once(work)
         except StoreUnavailable:
             self._failed += 1
             if self._failed >= self._patience:
-                self._closed_until = loop.time() + self._rest
+                self._resting_until = loop.time() + self._rest
             raise
         self._failed = 0
         return result
@@ -58,7 +61,12 @@ class Deadline:
         self, work: Callable[[], Coroutine[Any, Any, _Result]], extra: float = 0.0
     ) -> _Result:
         """Do the same without the memory of failures, for a call that may take *extra* seconds."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         task = self._tasks.spawn("store call", self._settled(work))
+        group = self._waits if extra else self._calls
+        group.add(task)
+        task.add_done_callback(group.discard)
         done, _ = await asyncio.wait({task}, timeout=self.seconds + extra)
         if not done:
             task.cancel()
@@ -67,6 +75,19 @@ class Deadline:
         if isinstance(result, _Failure):
             raise StoreUnavailable(str(result.why)) from result.why
         return result
+
+    async def close(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let calls under way end, take no more, then do *work*; all of it in bounded time."""
+        self._closed = True
+        for task in self._waits:
+            task.cancel()
+        if under_way := self._calls | self._waits:
+            await asyncio.wait(under_way, timeout=self.seconds)
+        for task in self._calls:
+            task.cancel()
+        task = self._tasks.spawn("close the store", self._settled(work))
+        await asyncio.wait({task}, timeout=self.seconds)
+        task.cancel()
 
     async def _settled(
         self, work: Callable[[], Coroutine[Any, Any, _Result]]

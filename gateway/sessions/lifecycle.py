@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from secrets import token_urlsafe
 
 from gateway.identity.principal import Principal
+from gateway.sessions.ending import ATTEMPTS, Ending
 from gateway.sessions.events import Kind, Observe, event, shown
 from gateway.sessions.flights import Flights
 from gateway.sessions.refresh_token import (
@@ -19,7 +20,7 @@ from gateway.sessions.refresh_token import (
     mint,
     prove,
 )
-from gateway.sessions.revocation import DenySet, Revocation
+from gateway.sessions.revocation import DenySet
 from gateway.sessions.rotation import (
     Refusal,
     Refused,
@@ -34,8 +35,6 @@ from gateway.sessions.session import Device, Session
 from gateway.sessions.store import Store, Stored, StoreUnavailable
 from gateway.tasks import Tasks
 
-# More rivals than this for one record within one deadline is not a browser with many tabs.
-_ATTEMPTS = 100
 _CONFIRMED_KEPT = 10_000
 
 
@@ -97,9 +96,10 @@ class Lifecycle:
         self._secrets = secrets
         self._settings = settings
         self._deny = deny
-        self._now = now
         self._observe = observe
         self._new_id = new_id
+        span = settings.access + settings.skew
+        self._ending = Ending(store, deny, span, tasks=tasks, now=now, observe=observe)
         self._flights = Flights(tasks)
         self._confirmed: dict[tuple[str, int], None] = {}
 
@@ -171,20 +171,19 @@ class Lifecycle:
 
     async def end(self, session_id: str, reason: str) -> bool:
         """End one session everywhere; False when there was nothing left to end."""
-        return await self._flights.join((session_id, ""), lambda: self._end(session_id, reason))
+        return await self._flights.join(
+            (session_id, "end"), lambda: self._ending.end(session_id, reason)
+        )
 
     async def end_all(self, subject: str, reason: str, keep: str | None = None) -> int:
         """End every session of a subject, except the one to *keep*; return how many."""
-        now = await self._store.now()
-        ended = 0
-        for known in await self._store.of_user(subject):
-            if known.session.id != keep:
-                ended += await self.end(known.session.id, reason)
-        # Also covers sessions whose records a failed-over store has lost.
-        notice = self._notice(now, subject=subject)
-        await self._store.announce(notice)
-        self._deny.add(notice, self._now())
-        return ended
+        return await self._flights.join(
+            (subject, "end all", keep), lambda: self._ending.end_all(subject, reason, keep)
+        )
+
+    def end_later(self, session_id: str, reason: str) -> None:
+        """End a session although the store is down: here at once, everywhere when it answers."""
+        self._ending.end_later(session_id, reason)
 
     async def list(self, subject: str) -> list[Session]:
         """Return a subject's living sessions, the one seen last first."""
@@ -195,9 +194,9 @@ class Lifecycle:
         session_id = proven.session_id
         if self._deny.ended(session_id):
             # A failed-over store may have forgotten an end that we were told of: say it again.
-            await self._end(session_id, "revoked")
+            await self._ending.end_kept(session_id, "revoked")
             return Over(Refusal.REVOKED.value, clear_cookies=True, session_id=session_id)
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = await self._store.get(session_id)
             if before is None:
                 return Over(Refusal.UNKNOWN.value, clear_cookies=True, session_id=session_id)
@@ -213,7 +212,7 @@ class Lifecycle:
 
     async def _keep(self, before: Stored, outcome: Renewed | Theft) -> bool:
         if isinstance(outcome, Theft):
-            return await self._swap_over(before, outcome.after)
+            return await self._ending.swap_over(before, outcome.after)
         return outcome.after == before.session or await self._store.swap(before, outcome.after)
 
     def _granted(
@@ -239,39 +238,11 @@ class Lifecycle:
             self._observe_shown(Kind.AHEAD, before, before.session, generation, device)
         return Over(refused.why.value, clear_cookies=not ahead, session_id=before.session.id)
 
-    async def _end(self, session_id: str, reason: str) -> bool:
-        for _ in range(_ATTEMPTS):
-            before = await self._store.get(session_id)
-            if before is None:
-                await self._announce_lost(session_id)
-                return False
-            if before.session.revoked:
-                return False
-            after = before.session.revoke(before.now, reason)
-            if await self._swap_over(before, after):
-                self._observe(event(Kind.ENDED, after))
-                return True
-        raise StoreUnavailable("too many change one session at once")
-
-    async def _swap_over(self, before: Stored, after: Session) -> bool:
-        notice = self._notice(before.now, session_id=after.id)
-        swapped = await self._store.swap(before, after, notice)
-        if swapped:
-            self._deny.add(notice, self._now())
-        return swapped
-
-    async def _announce_lost(self, session_id: str) -> None:
-        """A failed-over store may have lost the record of a session whose tokens still live."""
-        if not self._deny.ended(session_id):
-            notice = self._notice(await self._store.now(), session_id=session_id)
-            await self._store.announce(notice)
-            self._deny.add(notice, self._now())
-
     async def _change(
         self, session_id: str, change: Callable[[Session, int], Session]
     ) -> Stored | None:
         """Apply *change* to what is kept, and return what then is."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = await self._store.get(session_id)
             if before is None:
                 return None
@@ -295,12 +266,6 @@ class Lifecycle:
 
     def _mint(self, session: Session) -> str:
         return mint(self._secrets(), session.id, session.head)
-
-    def _notice(
-        self, now: int, *, session_id: str | None = None, subject: str | None = None
-    ) -> Revocation:
-        until = now + self._settings.access + self._settings.skew
-        return Revocation(at=now, until=until, session_id=session_id, subject=subject)
 
     def _observe_shown(
         self, kind: Kind, before: Stored, after: Session, generation: int, device: Device | None

@@ -154,7 +154,7 @@ class SqlStore:
         return await self._write(work)
 
     async def close(self) -> None:
-        await self._deadline.once(self._database.close)
+        await self._deadline.close(self._database.close)
 
     async def _clock(self, connection: AsyncConnection) -> int:
         return int((await connection.execute(select(self._database.clock()))).scalar_one())

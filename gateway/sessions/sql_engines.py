@@ -122,11 +122,16 @@ def _open_postgresql(url: URL, deadline: float) -> Database:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begins_with
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
+    try:
+        connection.isolation_level = None  # we say BEGIN ourselves, see _begins_with
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+    except BaseException:
+        # The pool does not know it yet, and nobody else would end its thread.
+        connection.close()
+        raise
 
 
 def _begins_with(statement: str) -> Callable[[Connection], None]:

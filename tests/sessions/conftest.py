@@ -5,11 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis import Redis as Client
+from redis.asyncio.cluster import RedisCluster
 
 from gateway.sessions.memory import MemoryStore
+from gateway.sessions.redis import RedisStore
 from gateway.sessions.sql import SqlStore
 from gateway.tasks import Tasks
-from tests.sessions.servers import Postgres
+from tests.sessions.servers import ClusterSet, Postgres, Redis, SentinelSet, tls_redis
 
 
 class Backend:
@@ -37,6 +40,37 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def redis_alone() -> Iterator[Redis]:
+    with Redis.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_client(redis_alone: Redis) -> Iterator[Client]:
+    client = Client.from_url(redis_alone.url, decode_responses=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def redis_tls() -> Iterator[Redis]:
+    with tls_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel() -> Iterator[SentinelSet]:
+    with SentinelSet.running() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[ClusterSet]:
+    with ClusterSet.running() as servers:
+        yield servers
+
+
 def memory(_request):
     shared = MemoryStore(time.time)
     return lambda _tasks: shared
@@ -60,17 +94,41 @@ async def empty_postgresql(request):
     await connection.close()
 
 
-BACKENDS = {"memory": memory, "sqlite": sqlite, "postgresql": postgresql}
-EMPTY = {"postgresql": empty_postgresql}
+def redis_by(name):
+    def make(request):
+        url = request.getfixturevalue(name).url
+        return lambda tasks: RedisStore.open(url, tasks=tasks, deadline=2.0)
+
+    return make
+
+
+async def empty_redis(store):
+    """Forget everything on every node."""
+    client = await store._reach(store._clients.commands)
+    if isinstance(client, RedisCluster):
+        await client.flushall(target_nodes=RedisCluster.PRIMARIES)
+    else:
+        await client.flushall()
+
+
+REDIS = ("redis_alone", "redis_tls", "redis_sentinel", "redis_cluster")
+BACKENDS = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    **{name: redis_by(name) for name in REDIS},
+}
 
 
 @pytest.fixture(params=list(BACKENDS))
 async def backend(request) -> AsyncIterator[Backend]:
     make = BACKENDS[request.param](request)
-    if request.param in EMPTY:
-        await EMPTY[request.param](request)
     backend = Backend(make)
     backend.name = request.param
+    if request.param == "postgresql":
+        await empty_postgresql(request)
+    if request.param in REDIS:
+        await empty_redis(backend.open())
     yield backend
     async with asyncio.timeout(10):
         await backend.close()

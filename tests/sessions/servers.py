@@ -1,5 +1,7 @@
 """Real servers on free loopback ports, for as long as a test run needs them."""
 
+import datetime as dt
+import ipaddress
 import os
 import pwd
 import shutil
@@ -9,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,176 @@ class Postgres(Process):
                 server.thaw()
                 server.process.send_signal(signal.SIGINT)
                 server.close()
+
+
+class Redis(Process):
+    """One Redis process."""
+
+    @classmethod
+    @contextmanager
+    def running(cls, *options: str, port: int | None = None) -> Iterator["Redis"]:
+        binary = program("redis-server")
+        port = port or free_port()
+        with folder() as data:
+            server = cls([binary, "--port", str(port), "--dir", str(data), *QUIET, *options])
+            server.port = port
+            server.url = f"redis://127.0.0.1:{port}/0"
+            try:
+                if port:
+                    wait_until(lambda: answers(port), "Redis")
+                yield server
+            finally:
+                server.close()
+
+
+QUIET = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+
+
+@contextmanager
+def tls_redis() -> Iterator[Redis]:
+    """A Redis that speaks nothing but TLS, with a certificate of its own authority."""
+    with folder() as place:
+        certificate, key = certify(place)
+        port = free_port()
+        options = ["--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key]
+        options += ["--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"]
+        binary = program("redis-server")
+        server = Redis([binary, "--port", "0", "--dir", str(place), *QUIET, *options])
+        server.url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+        try:
+            wait_until(lambda: listens(port), "Redis over TLS")
+            yield server
+        finally:
+            server.close()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def certify(place: Path) -> tuple[str, str]:
+    """Make a certificate for 127.0.0.1; return its file and its key's."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (place / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    (place / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(place / "certificate.pem"), str(place / "key.pem")
+
+
+class SentinelSet:
+    """A primary, two replicas and three sentinels that watch them."""
+
+    def __init__(self, redis: list[Redis], sentinels: list[Process], ports: list[int]) -> None:
+        self.redis = redis
+        self.sentinels = sentinels
+        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in ports)}/gateway/0"
+        self._ports = ports
+
+    def primary(self) -> Redis:
+        """Return the process that the sentinels now say is the primary."""
+        port = int(cli(self._ports[0], "sentinel", "get-master-addr-by-name", "gateway").split()[1])
+        return next(server for server in self.redis if server.port == port)
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator["SentinelSet"]:
+        with ExitStack() as stack:
+            # Copying to the replicas would otherwise begin after five seconds.
+            first = stack.enter_context(Redis.running("--repl-diskless-sync-delay", "0"))
+            following = ["--replicaof", "127.0.0.1", str(first.port)]
+            others = [stack.enter_context(Redis.running(*following)) for _ in range(2)]
+            ports, sentinels = [], []
+            for _ in range(3):
+                port, place = free_port(), stack.enter_context(folder())
+                (place / "sentinel.conf").write_text(
+                    f"port {port}\nbind 127.0.0.1\n"
+                    f"sentinel monitor gateway 127.0.0.1 {first.port} 2\n"
+                    "sentinel down-after-milliseconds gateway 500\n"
+                    "sentinel failover-timeout gateway 3000\n"
+                )
+                server = Process(
+                    [program("redis-server"), str(place / "sentinel.conf"), "--sentinel"]
+                )
+                stack.callback(server.close)
+                ports.append(port)
+                sentinels.append(server)
+            wait_until(
+                lambda: all(
+                    "num-slaves\n2" in (said := cli(port, "sentinel", "master", "gateway"))
+                    and "num-other-sentinels\n2" in said
+                    for port in ports
+                ),
+                "Sentinel",
+                30,
+            )
+            wait_until(
+                lambda: all(
+                    "master_link_status:up" in cli(one.port, "info", "replication")
+                    for one in others
+                ),
+                "replication",
+            )
+            yield cls([first, *others], sentinels, ports)
+
+
+class ClusterSet:
+    """Three primaries that share the slots."""
+
+    def __init__(self, redis: list[Redis]) -> None:
+        self.redis = redis
+        self.url = f"redis+cluster://{','.join(f'127.0.0.1:{one.port}' for one in redis)}"
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator["ClusterSet"]:
+        with ExitStack() as stack:
+            options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+            nodes = [
+                stack.enter_context(Redis.running(*options, port=free_cluster_port()))
+                for _ in range(3)
+            ]
+            addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+            cli(nodes[0].port, "--cluster", "create", *addresses, "--cluster-yes")
+            wait_until(
+                lambda: all("cluster_state:ok" in cli(n.port, "cluster", "info") for n in nodes),
+                "Redis Cluster",
+            )
+            yield cls(nodes)
+
+
+def free_cluster_port() -> int:
+    """A cluster node also talks on its port + 10000."""
+    while True:
+        port = free_port() % 20_000 + 20_000
+        if not listens(port) and not listens(port + 10_000):
+            return port
+
+
+def cli(port: int, *words: str) -> str:
+    command = [program("redis-cli"), "-p", str(port), *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout

@@ -125,3 +125,28 @@ async def test_a_long_wait_has_its_own_time_and_no_memory(make):
 
     assert await deadline.run(answer) == 42
     assert await deadline.once(lambda: asyncio.sleep(0.03, 7), extra=1.0) == 7
+
+
+async def test_closing_lets_calls_end_and_waits_no_longer_and_takes_no_more(make):
+    deadline = make(0.2)
+    tasks, order = Tasks(), []
+
+    async def call():
+        await asyncio.sleep(0.02)
+        order.append("call")
+
+    async def close():
+        order.append("closed")
+
+    caller = tasks.spawn("caller", deadline.run(call))
+    waiter = tasks.spawn("waiter", deadline.once(never, extra=100))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await deadline.close(close)
+        await caller
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+    assert order == ["call", "closed"]
+    with pytest.raises(StoreUnavailable):
+        await deadline.run(answer)

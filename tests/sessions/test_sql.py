@@ -272,37 +272,6 @@ async def test_the_clock_of_sqlite_is_the_injected_one(file):
     await store.close()
 
 
-async def storm(store, ids):
-    """Ask for sessions and give up at random points; every answer must be to its own question."""
-    tasks = Tasks()
-
-    async def ask(session_id):
-        assert (await store.get(session_id)).session.id == session_id
-
-    for round_ in range(12):
-        asked = [tasks.spawn("ask", ask(session_id)) for session_id in ids * 2]
-        await asyncio.sleep(0.0005 * (round_ % 6))
-        for task in asked[:: 2 + round_ % 2]:
-            task.cancel()
-        results = await asyncio.gather(*asked, return_exceptions=True)
-        wrong = [
-            r for r in results if r and not isinstance(r, asyncio.CancelledError | StoreUnavailable)
-        ]
-        assert wrong == []
-        assert results.count(None) > 0
-
-
-async def test_r2_calls_that_are_given_up_never_mix_up_answers(backend):
-    store = backend.open()
-    ids = [f"{n:022}" for n in range(10)]
-    for session_id in ids:
-        await fresh(store, id=session_id)
-
-    await storm(store, ids)
-
-    assert (await store.get(ids[3])).session.id == ids[3]
-
-
 async def test_a_server_that_is_not_there_yet_is_unavailable_until_it_is(open_store):
     store = open_store(f"postgresql://postgres@127.0.0.1:{free_port()}/postgres")
 

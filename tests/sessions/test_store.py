@@ -14,6 +14,7 @@ from gateway.sessions.revocation import DenySet, Revocation
 from gateway.sessions.rotation import Rules
 from gateway.sessions.session import Device, encode
 from gateway.sessions.store import LINGER, StoreUnavailable
+from gateway.tasks import Tasks
 from tests.sessions.examples import ALICE, LAPTOP, SESSION_ID, session
 
 SECRETS = [("k1", b"1" * 32)]
@@ -281,8 +282,6 @@ async def test_s1_i11_nothing_that_yields_a_token_is_stored(store):
 
 
 def replica(store, tasks=None, **rules):
-    from gateway.tasks import Tasks
-
     events = []
     lifecycle = Lifecycle(
         store,
@@ -346,3 +345,34 @@ async def test_s7_ends_and_rotations_at_once_leave_no_session_alive(backend):
         for generation in (1, 2, 3):
             token = mint(SECRETS, grant.session.id, generation)
             assert (await replicas[0].refresh(token)).reason == "revoked"
+
+
+async def storm(store, ids):
+    """Ask for sessions and give up at random points; every answer must be to its own question."""
+    tasks = Tasks()
+
+    async def ask(session_id):
+        assert (await store.get(session_id)).session.id == session_id
+
+    for round_ in range(12):
+        asked = [tasks.spawn("ask", ask(session_id)) for session_id in ids * 2]
+        await asyncio.sleep(0.0005 * (round_ % 6))
+        for task in asked[:: 2 + round_ % 2]:
+            task.cancel()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        wrong = [
+            r for r in results if r and not isinstance(r, asyncio.CancelledError | StoreUnavailable)
+        ]
+        assert wrong == []
+        assert results.count(None) > 0
+
+
+async def test_r2_calls_that_are_given_up_never_mix_up_answers(backend):
+    store = backend.open()
+    ids = [f"{n:022}" for n in range(10)]
+    for session_id in ids:
+        await fresh(store, id=session_id)
+
+    await storm(store, ids)
+
+    assert (await store.get(ids[3])).session.id == ids[3]
