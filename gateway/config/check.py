@@ -7,9 +7,9 @@ from gateway.config.check_names import cookie_names, header_names, prefix, publi
 from gateway.config.check_routes import route_table, upstream_names
 from gateway.config.check_sign_in import lifetimes, providers, signing_keys, stores
 from gateway.config.complaints import Checked
-from gateway.config.complaints import Path as KeyPath
 from gateway.config.document import Mapping, Node, Scalar, Sequence
 from gateway.config.finding import Finding, Subject
+from gateway.config.known_keys import Path as KeyPath
 from gateway.config.units import quoted
 from gateway.config.unsupported import NOT_YET_SUPPORTED
 

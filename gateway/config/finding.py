@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
-from gateway.config.complaints import Checked, Path, place_of, spelled
+from gateway.config.complaints import Checked, place_of, spelled
 from gateway.config.document import Mapping
+from gateway.config.known_keys import Path
 from gateway.config.model import File
 from gateway.config.problem import Problem, problem_at
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.config import check, layers, resolve
-from gateway.config.complaints import Path as KeyPath
 from gateway.config.complaints import checked
 from gateway.config.document import Mapping, Node, Scalar, Sequence, Unreadable, parse
 from gateway.config.expansion import Expansion
+from gateway.config.known_keys import Path as KeyPath
 from gateway.config.problem import ConfigErrors, Place, Problem, problem_at
 from gateway.config.values import Config
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.config.complaints import Path
+from gateway.config.known_keys import Path
 
 
 @dataclass(frozen=True, slots=True)

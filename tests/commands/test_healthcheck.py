@@ -1,13 +1,19 @@
 """`gateway healthcheck` asks the very listener that the configuration names."""
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gateway.commands.healthcheck import healthcheck
 from tests.config.written import SMALLEST, written
@@ -60,6 +66,43 @@ def test_a_unix_socket_is_asked_as_well(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert heard == ["GET /gate/health HTTP/1.1\r\n"]
+
+
+def test_a_listener_with_a_certificate_for_another_name_is_asked_as_well(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with answering(server, OK):
+        result = asked(
+            tmp_path,
+            f"listen: 127.0.0.1:{server.server_address[1]}\n"
+            f"tls: {{certificate: {certificate}, key: {key}}}\n",
+        )
+
+    assert (result.exit_code, result.stdout) == (0, "healthy\n")
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app.example.com")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "c.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "k.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder / "c.pem", folder / "k.pem"
 
 
 def test_the_operations_port_is_asked_where_there_is_one(tmp_path: Path) -> None:

@@ -47,6 +47,10 @@ def test_scalars_stay_text_and_only_plain_nulls_are_nothing(
     assert value_of(text) == expected
 
 
+def test_text_that_holds_the_private_characters_itself_stays_what_it_is() -> None:
+    assert value_of("'\U000f0000 ${A}'") == "\U000f0000 ${A}"
+
+
 def test_keys_and_values_have_their_own_places() -> None:
     root, _ = parse("a:\n  - b: c\n", "f")
 

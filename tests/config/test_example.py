@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.complaints import known_keys
+from gateway.config.known_keys import known_keys
 from gateway.config.load import load
 from gateway.config.unsupported import NOT_YET_SUPPORTED
 
