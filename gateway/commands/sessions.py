@@ -1,23 +1,19 @@
 """`gateway sessions`: who is signed in where, and an end to it on every replica."""
 
-import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
 
+from gateway.commands.lifecycle import with_lifecycle
 from gateway.commands.options import config_option, loaded
 from gateway.config.values import Config
 from gateway.identity.usernames import fold
-from gateway.sessions.lifecycle import Lifecycle, Settings
-from gateway.sessions.revocation import DenySet
+from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.session import Session
-from gateway.sessions.sql import SqlStore
-from gateway.sessions.store import Store, StoreUnavailable
-from gateway.tasks import Tasks
+from gateway.sessions.store import StoreUnavailable
 
 Result = TypeVar("Result")
 BY_OPERATOR = "operator"
@@ -33,7 +29,7 @@ def sessions() -> None:
 @click.option("--user", required=True, help="Whose sessions.")
 def list_sessions(config_path: str | None, user: str) -> None:
     """List the living sessions of a user, the one seen last first."""
-    found = _with_lifecycle(loaded(config_path), lambda lifecycle: lifecycle.list(fold(user)))
+    found = _asked(loaded(config_path), lambda lifecycle: lifecycle.list(fold(user)))
     for session in found:
         click.echo(_line(session))
     if not found:
@@ -51,11 +47,11 @@ def revoke(config_path: str | None, session_id: str | None, user: str | None) ->
     config = loaded(config_path)
     if user is not None:
         subject = fold(user)
-        ended = _with_lifecycle(config, lambda life: life.end_all(subject, BY_OPERATOR))
+        ended = _asked(config, lambda life: life.end_all(subject, BY_OPERATOR))
         click.echo(f"ended {ended} session{'' if ended == 1 else 's'} of {user}")
         return
     known = session_id or ""
-    if not _with_lifecycle(config, lambda life: life.end(known, BY_OPERATOR)):
+    if not _asked(config, lambda life: life.end(known, BY_OPERATOR)):
         click.echo("no such session is alive", err=True)
         sys.exit(1)
     click.echo("ended 1 session")
@@ -77,38 +73,14 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _with_lifecycle(config: Config, work: Callable[[Lifecycle], Awaitable[Result]]) -> Result:
+def _asked(config: Config, work: Callable[[Lifecycle], Awaitable[Result]]) -> Result:
     """Run *work* on the configured store; one that does not answer ends with exit code 1."""
-
-    async def run() -> Result:
-        tasks = Tasks()
-        store = _store(config, tasks)
-        try:
-            return await work(_lifecycle(config, store, tasks))
-        finally:
-            await store.close()
-            await tasks.close()
-
+    if config.sessions.store_kind == "memory":
+        raise click.UsageError(
+            "sessions in memory: are seen by the running gateway alone; ask its operations port"
+        )
     try:
-        return asyncio.run(run())
+        return with_lifecycle(config, work)
     except StoreUnavailable as error:
         click.echo(f"the session store does not answer: {error}", err=True)
         sys.exit(1)
-
-
-def _store(config: Config, tasks: Tasks) -> Store:
-    match config.sessions.store_kind:
-        case "sqlite" | "postgresql":
-            return SqlStore.open(config.sessions.store.reveal(), tasks=tasks, now=time.time)
-        case "memory":
-            raise click.UsageError(
-                "sessions in memory: are seen by the running gateway alone; ask its operations port"
-            )
-        case "redis":
-            raise click.UsageError("sessions in Redis are not supported yet")
-
-
-def _lifecycle(config: Config, store: Store, tasks: Tasks) -> Lifecycle:
-    """A lifecycle that ends sessions and mints no tokens, so that it needs no keys."""
-    settings = Settings(access=round(config.tokens.access_lifetime * 1000))
-    return Lifecycle(store, tuple, settings, deny=DenySet(), tasks=tasks, now=time.time)
