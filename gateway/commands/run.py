@@ -1,6 +1,7 @@
 """`gateway run`: serves until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ from gateway.config.values import Config
 from gateway.identity.watched_file import BadFile
 from gateway.tokens.algorithms import UnfitKey
 from gateway.tokens.key_folder import KeyFolderError
+
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
 
 
 @click.command()
@@ -49,8 +52,20 @@ async def _serve(config: Config, beside: Callable[[], Awaitable[web.AppRunner]] 
     runner = None if beside is None else await beside()
     try:
         await gateway.start()
+        _spare_the_collector()
         await stopping.wait()
     finally:
         await gateway.stop()
         if runner is not None:
             await runner.cleanup()
+
+
+def _spare_the_collector() -> None:
+    """Keep what is built once out of the cycle collector, and let it look less often.
+
+    A request leaves no cycle behind, yet allocates enough to set the collector off, and it would
+    walk through all modules each time: a third of a request's time (docs/performance.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 10, 10)
