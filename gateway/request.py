@@ -7,7 +7,7 @@ here or carries every other reading along, so that no rule is satisfied by one m
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 
@@ -32,13 +32,23 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who is addressed: *host* lower-case, without trailing dot; *port* None when not named."""
+    """Who is addressed: *host* lower-case, without trailing dot; *port* None when not named.
+
+    *text* is both, as the Host header carries them, and *raw* the same as bytes.
+    """
 
     host: str
     port: int | None
+    text: str = field(init=False, repr=False, compare=False)
+    raw: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        text = self.host if self.port is None else f"{self.host}:{self.port}"
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "raw", text.encode("ascii"))
 
     def __str__(self) -> str:
-        return self.host if self.port is None else f"{self.host}:{self.port}"
+        return self.text
 
 
 class Request:

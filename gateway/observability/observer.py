@@ -20,6 +20,9 @@ class Observer:
     def __init__(self, access_log: AccessLog | None, metrics: Metrics) -> None:
         self._access_log = access_log
         self._metrics = metrics
+        self.logs_requests = access_log is not None
+        # What is left of `request_finished` while nobody logs: a metric.
+        self.request_counted: Callable[[str | None, int, str, float], None] = metrics.request
         self.token_rejected: Callable[[str], None] = metrics.token_rejected
         self.upstream_error: Callable[[str, str], None] = metrics.upstream_error
 

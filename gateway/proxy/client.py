@@ -16,12 +16,13 @@ from gateway.proxy import answers
 from gateway.proxy.client_side import Ended
 from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.familiar import Familiar, remember
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, RequestHead
 from gateway.proxy.incoming import Incoming, understand
 from gateway.proxy.listening import Listening
 from gateway.proxy.plane import DataPlane
-from gateway.request import BadRequest, Request
+from gateway.request import Authority, BadRequest, Request
 
 WRITE_HIGH: Final = 128 * 1024
 # A refused request's body is read and dropped up to here, so that the connection can go on.
@@ -56,6 +57,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         *("deadline", "peer", "version"),
         *("_body", "_buffer", "_exchange", "_forwarding", "_forwarding_for", "_half_closed"),
+        *("_familiar", "_familiar_to", "_forwarding_client", "_forwarding_scheme"),
         *("_head", "_listening", "_lingered", "_reading", "_state", "_transport", "_writable"),
     )
     _transport: asyncio.Transport
@@ -76,7 +78,11 @@ class ClientConnection(asyncio.Protocol):
         self._half_closed = False
         self._lingered = 0
         self._forwarding = b""
-        self._forwarding_for: tuple[str, str, str] = ("", "", "")
+        self._forwarding_for: Authority | None = None
+        self._forwarding_client = ""
+        self._forwarding_scheme = ""
+        self._familiar: Familiar | None = None
+        self._familiar_to: DataPlane | None = None
 
     # As the event loop sees it.
 
@@ -187,13 +193,40 @@ class ClientConnection(asyncio.Protocol):
         if end != len(data):
             data, rest = data[:end], data[end:]
         try:
+            familiar = self._familiar
+            if familiar is not None and plane is self._familiar_to:
+                request = familiar.recognize(data)
+                if request is not None:
+                    self._begin_familiar(request, familiar, rest, plane)
+                    return
             self._head.read(data)
             incoming = understand(self._head, plane, self.peer)
         except BadRequest as refusal:
             self.version = self._head.version
             self._reject(refusal)
             return
+        self._familiar = remember(data, incoming, self._head.lines, self._head.version)
+        self._familiar_to = plane
         self._begin(incoming, rest, plane)
+
+    def _begin_familiar(
+        self, request: Request, familiar: Familiar, rest: bytes, plane: DataPlane
+    ) -> None:
+        self.deadline = NEVER
+        self._state = _ANSWER
+        self._buffer = rest
+        exchange = self._exchange = Exchange(
+            plane,
+            self,
+            request,
+            familiar.lines,
+            framing=0,
+            keep_alive=not self._listening.draining,
+            expects_continue=False,
+            started=plane.monotonic(),
+            request_id=plane.new_request_id(),
+        )
+        exchange.start()
 
     def _unfinished_head(self, data: bytes, plane: DataPlane) -> None:
         if len(data) > plane.limits.head:
@@ -319,9 +352,14 @@ class ClientConnection(asyncio.Protocol):
         return self.version == "1.1"
 
     def forwarding_lines(self, request: Request) -> bytes:
-        key = (request.client, request.scheme, str(request.authority))
-        if key != self._forwarding_for:
-            self._forwarding_for = key
+        if (
+            request.authority is not self._forwarding_for
+            or request.client != self._forwarding_client
+            or request.scheme != self._forwarding_scheme
+        ):
+            self._forwarding_for = request.authority
+            self._forwarding_client = request.client
+            self._forwarding_scheme = request.scheme
             self._forwarding = _forwarding(request, self.peer, self._listening.plane)
         return self._forwarding
 

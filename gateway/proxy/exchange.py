@@ -220,7 +220,7 @@ class Exchange:
             lines = without_named(lines, named_by_connection(connection))
         if decision.hide_authorization:
             lines = without_named(lines, frozenset({b"authorization"}))
-        host = pool.host or str(request.authority).encode("latin-1")
+        host = pool.host or request.authority.raw
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, *lines]
         if decision.cookie:
             parts += (b"\r\nCookie: ", decision.cookie)
@@ -524,13 +524,22 @@ class Exchange:
 
     def _record(self) -> None:
         request = self.request
+        observer = self._plane.observer
+        if not observer.logs_requests:
+            observer.request_counted(
+                None if self._route is None else self._route.path,
+                self._status,
+                self._decision,
+                self._plane.monotonic() - self._started,
+            )
+            return
         authenticated = self.authenticated
         token = None if authenticated is None else authenticated.token
         agent = request.noted.get("user-agent")
-        self._plane.observer.request_finished(
+        observer.request_finished(
             request.client,
             request.method,
-            str(request.authority),
+            request.authority.text,
             request.target.path,
             self._client.version,
             self._status,

@@ -98,7 +98,7 @@ def _authority(host: bytes | None, version: str) -> Authority:
 
 def _target(raw: bytes, authority: Authority) -> tuple[Target, Authority]:
     if raw[:1] == b"/":
-        return (_known_target(raw) if len(raw) <= _KEPT_LENGTH else _parse_target(raw)), authority
+        return parse_known_target(raw), authority
     if raw == b"*":
         raise BadRequest("OPTIONS * concerns no resource of this site.", 404)
     split = split_absolute_form(raw.decode("latin-1"))
@@ -108,6 +108,11 @@ def _target(raw: bytes, authority: Authority) -> tuple[Target, Authority]:
     if parse_authority(split[0]) != authority:
         raise BadRequest("The request target and the Host header name different hosts.")
     return parse_target(split[1]), authority
+
+
+def parse_known_target(raw: bytes) -> Target:
+    """Read an origin-form target, from memory if it was asked for before. Raises BadRequest."""
+    return _known_target(raw) if len(raw) <= _KEPT_LENGTH else _parse_target(raw)
 
 
 def _parse_authority(host: bytes) -> Authority:
