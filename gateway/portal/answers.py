@@ -61,8 +61,9 @@ def problem(refusal: Refusal) -> web.Response:
     }
     if refusal.field:
         body["field"] = refusal.field
+    # As bytes: aiohttp would give a text a charset, a parameter that this media type does not have.
     response = web.Response(
-        text=json.dumps(body, ensure_ascii=False),
+        body=json.dumps(body, ensure_ascii=False).encode(),
         content_type="application/problem+json",
         status=refusal.status,
     )

@@ -31,7 +31,7 @@ def test_a_problem_is_rfc_9457_and_names_the_field():
     answer = problem(Refusal(422, "password is required.", "password"))
 
     assert answer.status == 422
-    assert answer.headers["Content-Type"] == "application/problem+json; charset=utf-8"
+    assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.text == (
         '{"type": "about:blank", "title": "Unprocessable Entity", "status": 422, '
         '"detail": "password is required.", "field": "password"}'
