@@ -1,20 +1,14 @@
 """Ends sessions: in the store, in the feed, and on this replica at once."""
 
-import asyncio
 from collections.abc import Callable
 
 from gateway.sessions.events import Kind, Observe, event
 from gateway.sessions.revocation import DenySet, Revocation
 from gateway.sessions.session import Session
 from gateway.sessions.store import Store, Stored, StoreUnavailable
-from gateway.tasks import Tasks
 
 # More rivals than this for one record within one deadline is not a browser with many tabs.
 ATTEMPTS = 100
-
-_OWED_MOST = 1000
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
 
 
 class Ending:
@@ -26,17 +20,14 @@ class Ending:
         deny: DenySet,
         span: int,
         *,
-        tasks: Tasks,
         now: Callable[[], float],
         observe: Observe,
     ) -> None:
         self._store = store
         self._deny = deny
         self._span = span
-        self._tasks = tasks
         self._now = now
         self._observe = observe
-        self._owed: set[str] = set()
 
     async def end(self, session_id: str, reason: str) -> bool:
         """End a session; one whose record a failed-over store has lost is announced all the same.
@@ -81,27 +72,6 @@ class Ending:
         # Also covers sessions whose records a failed-over store has lost.
         await self._announce(now, subject=subject)
         return ended
-
-    def end_later(self, session_id: str, reason: str) -> None:
-        """Deny a session here at once, and end it as soon as the store answers."""
-        self._deny.add(self._notice(int(self._now() * 1000), session_id), self._now())
-        if session_id not in self._owed and len(self._owed) < _OWED_MOST:
-            self._owed.add(session_id)
-            self._tasks.spawn("end a session later", self._end_persistently(session_id, reason))
-
-    async def _end_persistently(self, session_id: str, reason: str) -> None:
-        pause = _FIRST_PAUSE
-        try:
-            while True:
-                try:
-                    await self.end(session_id, reason)
-                except StoreUnavailable:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-                else:
-                    return
-        finally:
-            self._owed.discard(session_id)
 
     async def _announce(
         self, now: int, session_id: str | None = None, subject: str | None = None

@@ -99,7 +99,7 @@ class Lifecycle:
         self._observe = observe
         self._new_id = new_id
         span = settings.access + settings.skew
-        self._ending = Ending(store, deny, span, tasks=tasks, now=now, observe=observe)
+        self._ending = Ending(store, deny, span, now=now, observe=observe)
         self._flights = Flights(tasks)
         self._confirmed: dict[tuple[str, int], None] = {}
 
@@ -180,10 +180,6 @@ class Lifecycle:
         return await self._flights.join(
             (subject, "end all", keep), lambda: self._ending.end_all(subject, reason, keep)
         )
-
-    def end_later(self, session_id: str, reason: str) -> None:
-        """End a session although the store is down: here at once, everywhere when it answers."""
-        self._ending.end_later(session_id, reason)
 
     async def list(self, subject: str) -> list[Session]:
         """Return a subject's living sessions, the one seen last first."""

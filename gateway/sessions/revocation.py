@@ -97,9 +97,9 @@ class DenySet:
         subject = revocation.subject
         if subject is None:
             return False
-        # Tokens may tell time in whole seconds: whoever signs in again within the very second of
-        # the announcement must not be denied. The sessions of before are announced one by one.
-        not_before = float(revocation.at // 1000)
+        # Exact, as our tokens tell their times in milliseconds of the same clock: the sign-in that
+        # follows a sign-out everywhere at once must not be denied, the one before must.
+        not_before = revocation.at / 1000
         known = self._subjects.get(subject)
         if known is not None and known[0] >= not_before:
             return False

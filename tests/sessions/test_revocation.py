@@ -38,12 +38,14 @@ def test_tokens_of_a_subject_from_before_the_announcement_are_denied():
     assert not deny.denies("s", "bob", NOW - 1, NOW)
 
 
-def test_signing_in_again_within_the_second_of_the_announcement_works():
+def test_an_announcement_for_a_subject_is_exact_to_the_millisecond():
     deny = DenySet()
+    at = int(NOW * 1000) + 900
 
-    deny.add(of_subject("alice", at=int(NOW * 1000) + 900), NOW)
+    deny.add(of_subject("alice", at=at), NOW)
 
-    assert not deny.denies("new", "alice", NOW, NOW)
+    assert deny.denies("old", "alice", (at - 1) / 1000, NOW)
+    assert not deny.denies("new", "alice", at / 1000, NOW)
 
 
 def test_a_later_announcement_for_a_subject_replaces_an_earlier_one_and_never_the_reverse():

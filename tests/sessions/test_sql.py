@@ -332,6 +332,26 @@ def _children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+async def test_an_announcement_that_is_committed_late_is_not_skipped(postgres, open_store):
+    slow, quick, reader = (open_store(postgres.url) for _ in range(3))
+    now = await slow.now()
+    start = await reader.announced(None, 0)
+    tasks, seen = Tasks(), []
+
+    async with slow._database.writer.begin() as connection:
+        await slow._enter(connection, notice(now, "first"))
+        writing = tasks.spawn("quick", quick.announce(notice(now, "second")))
+        batch = await reader.announced(start.cursor, 0.5)
+        seen += batch.revocations
+    await writing
+    async with asyncio.timeout(3):
+        while len(seen) < 2:
+            batch = await reader.announced(batch.cursor, 0.5)
+            seen += batch.revocations
+
+    assert [entry.session_id for entry in seen] == ["first", "second"]
+
+
 async def test_an_announcement_of_a_gateway_that_vanished_does_not_stop_the_others(
     postgres, open_store
 ):
