@@ -127,7 +127,7 @@ _ANYWHERE: Final = Route("/*", FORWARD_AUTH)
 
 
 class Pipeline:
-    """Decides; built anew whenever the configuration or the keys change."""
+    """Decides; built anew for every configuration, and made to forget whenever keys change."""
 
     def __init__(
         self,
@@ -152,6 +152,10 @@ class Pipeline:
         self._remembered = remembered
         self._recent: dict[bytes, _Presented] = {}
         self._older: dict[bytes, _Presented] = {}
+
+    def forget(self) -> None:
+        """Prove everything again: what keys that are gone had proven is proven no longer."""
+        self._recent, self._older = {}, {}
 
     def decide(self, request: Request, now: float) -> Decision:
         """Decide about *request* at *now* (seconds since the epoch)."""
@@ -301,6 +305,7 @@ class Pipeline:
         return (
             now >= token.expires_at
             or now < token.issued_at - _FUTURE
+            or now < token.not_before - _FUTURE
             or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
         )
 

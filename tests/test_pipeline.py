@@ -211,6 +211,42 @@ def test_the_expiry_is_checked_on_every_hit_of_what_was_verified_before():
     assert refused(decider.decide(asked, NOW - 3600))[0] == 401
 
 
+def test_a_token_that_begins_later_counts_for_nothing_after_the_clock_was_set_back():
+    asked = []
+
+    def verify(token, now):
+        asked.append((token, now))
+        return AccessToken(
+            Principal("alice"), "", 0, NOW - 900, NOW + 900, issuer="other", not_before=NOW
+        )
+
+    decider = pipeline(verify=verify)
+    assert isinstance(decider.decide(request(access="t"), NOW), Forward)
+    assert isinstance(decider.decide(request(access="t"), NOW), Forward)
+
+    assert refused(decider.decide(request(access="t"), NOW - 120)) == (401, Reason.UNAUTHENTICATED)
+    assert asked == [("t", NOW)]
+
+
+def test_what_keys_had_proven_is_asked_again_once_they_changed():
+    asked = []
+
+    def verify(token, now):
+        asked.append(token)
+        return VERIFIER.verify(token, now)
+
+    decider = pipeline(verify=verify)
+    shown, by_bearer = token(), token("bob")
+    for _ in range(2):
+        decider.decide(request(access=shown), NOW)
+        decider.decide(request(bearer=by_bearer), NOW)
+    decider.forget()
+    decider.decide(request(access=shown), NOW)
+    decider.decide(request(bearer=by_bearer), NOW)
+
+    assert asked == [shown, by_bearer] * 2
+
+
 def test_j7_a_revoked_session_is_denied_at_once_though_its_token_was_verified_before():
     deny = DenySet()
     decider = pipeline(deny)
