@@ -62,6 +62,11 @@ class Issued:
     def access_lifetime(self) -> int:
         return max(0, ceil(self.expires_at - self.issued_at))
 
+    @property
+    def access_cookie_lifetime(self) -> int:
+        """How many seconds browsers keep the access cookie."""
+        return _cookie_lifetime(self.issued_at, self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -189,11 +194,11 @@ class Credentials:
             principal, session.id, session.head, now, session.ends / 1000, self._token_id()
         )
         # Spans of the store's clock, so that a clock of ours that is off shortens no cookie.
-        access_age = max(1, int(expires_at - now) - _COOKIE_MARGIN)
-        set_cookies = [self._cookies.set_access(token, access_age)]
+        set_cookies = [self._cookies.set_access(token, _cookie_lifetime(now, expires_at))]
+        refresh_age = max(1, grant.refresh_lifetime // 1000)
         if grant.refresh_token is not None:
-            refresh_age = max(1, grant.refresh_lifetime // 1000)
             set_cookies.append(self._cookies.set_refresh(grant.refresh_token, refresh_age))
+        set_cookies += self._cookies.set_session(refresh_age)
         return Issued(
             principal=principal,
             access_token=token,
@@ -267,3 +272,7 @@ class Credentials:
                     return
         finally:
             self._queued.discard(name)
+
+
+def _cookie_lifetime(now: float, expires_at: float) -> int:
+    return max(1, int(expires_at - now) - _COOKIE_MARGIN)

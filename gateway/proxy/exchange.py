@@ -177,8 +177,7 @@ class Exchange:
         status, lines = forward_auth.status_and_lines(decision, self._plane.identity)
         if isinstance(decision, Refuse):
             self._decision = f"refuse:{decision.reason}"
-            extra = f"\r\nLocation: {decision.location}" if decision.location else ""
-            lines += extra.encode("latin-1")
+            lines += forward_auth.location_line(decision, self._asked)
         elif isinstance(decision, Forward):
             self.authenticated = decision.authenticated
         self.answer(status, lines + answers.EMPTY, b"")
@@ -477,14 +476,15 @@ class Exchange:
             self._decision = f"refuse:{refused.reason}"
         request = self.request
         if refused.location is not None:
-            lines, body = answers.redirect(refused.location)
-            self.answer(303, lines, body)
+            lines, body = answers.send_to(refused.location, refused.sent_by)
+            self.answer(refused.sent_by, lines, body)
             return
-        extra = ['WWW-Authenticate: Bearer realm="gateway"'] if refused.status == 401 else []
+        expired = refused.reason is Reason.EXPIRED
+        extra = [answers.challenge(expired=expired)] if refused.status == 401 else []
         if refused.status == 503:
             extra.append(_RETRY_AFTER)
         sign_in = None
-        if refused.reason is Reason.UNAUTHENTICATED:
+        if refused.reason in (Reason.UNAUTHENTICATED, Reason.EXPIRED):
             sign_in = self._plane.pipeline.sign_in_location(request)
         lines, body = answers.answer(
             request,
