@@ -5,95 +5,51 @@ be found is never followed by another on the same connection (SECURITY H1, H10).
 """
 
 import asyncio
-import socket
-import struct
-from enum import Enum, auto
-from ipaddress import ip_address
 from typing import Final
 
 from gateway.pipeline import Reason
-from gateway.proxy import answers
-from gateway.proxy.client_side import Ended
+from gateway.proxy.client_half import ClientHalf, State
+from gateway.proxy.client_wire import HALF_CLOSED_SECONDS
 from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.familiar import Familiar, remember
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, RequestHead
 from gateway.proxy.incoming import Incoming, understand
-from gateway.proxy.listening import Listening
+from gateway.proxy.listening import Admission, Listening
 from gateway.proxy.plane import DataPlane
-from gateway.request import Authority, BadRequest, Request
+from gateway.request import BadRequest, Request
 
-WRITE_HIGH: Final = 128 * 1024
-# A refused request's body is read and dropped up to here, so that the connection can go on.
-DRAIN_BYTES: Final = 64 * 1024
-# A client that has closed its sending half may still be reading; one that is gone looks the same.
-HALF_CLOSED_SECONDS: Final = 3.0
-LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 1024 * 1024
-
-# on, 0 seconds: closing sends a reset.
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
+_HEAD: Final = State.HEAD
+_BODY: Final = State.BODY
+_ANSWER: Final = State.ANSWER
 
 
-class _State(Enum):
-    HEAD = auto()  # a request may begin
-    BODY = auto()  # the request's body is being read
-    ANSWER = auto()  # the request is whole, its answer is not
-    DRAIN = auto()  # answered; the rest of the body is dropped
-    TUNNEL = auto()
-    LINGER = auto()  # answered and closing; what still comes is dropped
-    CLOSED = auto()
+class ClientConnection(ClientHalf):
+    """Reads requests, and lets their exchanges answer them."""
 
-
-_HEAD: Final = _State.HEAD
-_BODY: Final = _State.BODY
-_ANSWER: Final = _State.ANSWER
-
-
-class ClientConnection(asyncio.Protocol):
-    """The client half of its exchanges."""
-
-    __slots__ = (
-        *("deadline", "peer", "version"),
-        *("_body", "_buffer", "_exchange", "_forwarding", "_forwarding_for", "_half_closed"),
-        *("_familiar", "_familiar_to", "_forwarding_client", "_forwarding_scheme"),
-        *("_head", "_listening", "_lingered", "_reading", "_state", "_transport", "_writable"),
-    )
-    _transport: asyncio.Transport
+    __slots__ = ("_familiar", "_familiar_to", "_head")
 
     def __init__(self, listening: Listening) -> None:
-        self._listening = listening
-        self.deadline = NEVER
-        self.peer = ""
-        self.version = "1.1"
+        super().__init__(listening)
         plane = listening.plane
         self._head = RequestHead(plane.request_fields, plane.limits.headers)
-        self._state = _State.HEAD
-        self._buffer = b""
-        self._body: LengthBody | ChunkedBody | None = None
-        self._exchange: Exchange | None = None
-        self._reading = True
-        self._writable = True
-        self._half_closed = False
-        self._lingered = 0
-        self._forwarding = b""
-        self._forwarding_for: Authority | None = None
-        self._forwarding_client = ""
-        self._forwarding_scheme = ""
         self._familiar: Familiar | None = None
         self._familiar_to: DataPlane | None = None
 
     # As the event loop sees it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream protocol has no other
-        self.peer = _address(transport.get_extra_info("peername"))
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._connected(transport)
         listening = self._listening
         self.deadline = listening.deadlines.now + listening.plane.limits.head_timeout
-        if not listening.admit(self):
-            self._turn_away()
+        match listening.admit(self):
+            case Admission.TURNED_AWAY:
+                self._say(503, "Too many connections.", Reason.LIMIT)
+            case Admission.DROPPED:
+                self.abort()
+            case Admission.ADMITTED:
+                pass
 
     def data_received(self, data: bytes) -> None:
         state = self._state
@@ -105,45 +61,69 @@ class ClientConnection(asyncio.Protocol):
             # The next request waits; when it is long, it waits in the client.
             self._buffer += data
             self._stop_reading()
-        else:
-            self._late_bytes(data)
+        elif state is State.DRAIN:
+            self._drop_body(data)
+        elif state is State.LINGER:
+            self._drop(data)
 
     def eof_received(self) -> bool:
         """The client sends no more. It still gets its answer (RFC 9112 §9.6)."""
-        if self._state is _ANSWER and self._exchange is not None:
+        if self._state is _ANSWER and self._transport.can_write_eof():
             self._half_closed = True
-            self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
-            return self._transport.get_extra_info("sslcontext") is None
+            if self._writable:
+                self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+            return True
         if self._state is _HEAD and self._buffer:
+            self._half_closed = True
             self._reject(BadRequest("The request ended before it was whole."))
-            return self._transport.can_write_eof()
+            return False
+        if self._state is State.LINGER:
+            # What was written is still delivered: the event loop closes after the last byte.
+            self._state = State.CLOSED
+            return False
         self._gone()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._gone()
+        self._tunnel = None
         self.deadline = NEVER
         self._listening.forget(self)
 
     def pause_writing(self) -> None:
         self._writable = False
+        self._expect_progress(self._limit_of_body())
         if self._exchange is not None:
-            if self._state is not _State.TUNNEL:
-                self.deadline = self._listening.deadlines.now + self._limit_of_body()
             self._exchange.client_paused()
 
     def resume_writing(self) -> None:
         self._writable = True
-        if self._exchange is not None:
+        self._unsent = 0
+        if self._state is _ANSWER and self._exchange is None:
+            buffer, self._buffer = self._buffer, b""
+            self._next(buffer)
+        elif self._state is _ANSWER or self._state is _BODY:
             self.deadline = NEVER
+            if self._half_closed:
+                self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+            elif self._state is _BODY and self._reading:
+                self.deadline = self._listening.deadlines.now + self._limit_of_body()
+        if self._exchange is not None:
             self._exchange.client_resumed()
 
     def expired(self) -> None:
         """A deadline has passed: say so where there is still somebody to hear it."""
-        if self._state is _HEAD and self._buffer:
+        state = self._state
+        if state is State.LINGER or state is State.CLOSED:
+            if not self._still_delivering(self._limit_of_body()):
+                self.abort()
+        elif self._transport.get_write_buffer_size():
+            if not self._made_progress(self._limit_of_body()):
+                self.abort()
+        elif state is _HEAD and self._buffer:
             self._reject(BadRequest("The request did not arrive in time.", 408))
-        elif self._state is _BODY and self._exchange is not None and not self._answered():
+        elif state is _BODY and self._exchange is not None and not self._answered():
             self._exchange.keep_alive = False
             self._exchange.refuse(408, Reason.LIMIT, "The request did not arrive in time.")
         else:
@@ -157,19 +137,12 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Finish what is under way and close."""
-        if self.idle:
+        if self._tunnel is not None:
+            self._tunnel.drain()
+        elif self.idle:
             self.close()
         elif self._exchange is not None:
             self._exchange.keep_alive = False
-
-    def close(self) -> None:
-        self._state = _State.CLOSED
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._gone()
-        self._state = _State.CLOSED
-        self._transport.abort()
 
     # Reading requests.
 
@@ -296,7 +269,7 @@ class ClientConnection(asyncio.Protocol):
         exchange, body = self._exchange, self._body
         if body is None:
             return
-        if self._state is _State.DRAIN:
+        if self._state is State.DRAIN:
             if body.complete:
                 self._next(after)
         elif self._state is _BODY and exchange is not None:
@@ -315,19 +288,6 @@ class ClientConnection(asyncio.Protocol):
             exchange.abandon()
             exchange.refuse(refusal.status, Reason.MALFORMED, refusal.detail)
 
-    def _late_bytes(self, data: bytes) -> None:
-        match self._state:
-            case _State.TUNNEL if self._exchange is not None:
-                self._exchange.tunnel_bytes(data)
-            case _State.DRAIN:
-                self._drop_body(data)
-            case _State.LINGER:
-                self._lingered += len(data)
-                if self._lingered > LINGER_BYTES:
-                    self.abort()
-            case _:
-                pass
-
     def _drop_body(self, data: bytes) -> None:
         if self._body is None:
             return
@@ -336,92 +296,6 @@ class ClientConnection(asyncio.Protocol):
         except BadRequest:
             self.abort()
 
-    def _answered(self) -> bool:
-        return self._exchange is not None and self._exchange.answered
-
-    def _limit_of_body(self) -> float:
-        exchange = self._exchange
-        return (
-            self._listening.plane.limits.body_timeout if exchange is None else exchange.body_timeout
-        )
-
-    # As an exchange sees it.
-
-    @property
-    def speaks_chunked(self) -> bool:
-        return self.version == "1.1"
-
-    def forwarding_lines(self, request: Request) -> bytes:
-        if (
-            request.authority is not self._forwarding_for
-            or request.client != self._forwarding_client
-            or request.scheme != self._forwarding_scheme
-        ):
-            self._forwarding_for = request.authority
-            self._forwarding_client = request.client
-            self._forwarding_scheme = request.scheme
-            self._forwarding = _forwarding(request, self.peer, self._listening.plane)
-        return self._forwarding
-
-    def connection_line(self, *, keep_alive: bool) -> bytes:
-        if not keep_alive:
-            return b"\r\nConnection: close\r\n\r\n"
-        return b"\r\n\r\n" if self.version == "1.1" else b"\r\nConnection: keep-alive\r\n\r\n"
-
-    def write(self, data: bytes) -> None:
-        if self._half_closed:
-            self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
-        self._transport.write(data)
-
-    def send_continue(self) -> None:
-        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def want_body(self) -> None:
-        if self._state is _BODY or self._state is _State.TUNNEL:
-            if self._state is _BODY:
-                self.deadline = self._listening.deadlines.now + self._limit_of_body()
-            self._go_on_reading()
-
-    def pause_body(self) -> None:
-        if self._state is _BODY:
-            self.deadline = NEVER
-        if self._state is _BODY or self._state is _State.TUNNEL:
-            self._stop_reading()
-
-    def drains(self) -> bool:
-        exchange, body = self._exchange, self._body
-        return (
-            isinstance(body, LengthBody)
-            and body.remaining <= DRAIN_BYTES
-            and exchange is not None
-            and not exchange.expects_continue
-        )
-
-    def begin_tunnel(self) -> None:
-        self._state = _State.TUNNEL
-        self.deadline = NEVER
-        early, self._buffer = self._buffer, b""
-        if early and self._exchange is not None:
-            self._exchange.tunnel_bytes(early)
-        self._go_on_reading()
-
-    def finished(self, exchange: Ended, *, broken: bool) -> None:
-        self._exchange = None
-        self.deadline = NEVER
-        if self._state is _State.CLOSED:
-            return
-        if broken:
-            self._reset()
-        elif not exchange.keep_alive or self._half_closed:
-            self._linger()
-        elif self._state is _BODY:
-            self._state = _State.DRAIN
-            self.deadline = self._listening.deadlines.now + self._limit_of_body()
-            self._go_on_reading()
-        else:
-            buffer, self._buffer = self._buffer, b""
-            self._next(buffer)
-
     # Between requests.
 
     def _next(self, rest: bytes) -> None:
@@ -429,7 +303,7 @@ class ClientConnection(asyncio.Protocol):
         self._body = None
         listening = self._listening
         if listening.draining:
-            self.close()
+            self._linger()
             return
         self.deadline = listening.deadlines.now + listening.plane.limits.idle_timeout
         if rest:
@@ -439,105 +313,21 @@ class ClientConnection(asyncio.Protocol):
             self._go_on_reading()
 
     def _resume_with(self, rest: bytes) -> None:
-        if self._state is _HEAD:
+        if self._state is not _HEAD:
+            return
+        try:
             self._head_bytes(rest)
-            if self.idle or self._buffer:
-                self._go_on_reading()
-        elif self._state is not _State.CLOSED:
-            self._buffer = rest + self._buffer
+        except Exception:
+            # The event loop reports it; nothing else would end this connection.
+            self.abort()
+            raise
+        if self._state is not _HEAD:
+            return
+        if self._half_closed:
+            self._reject(BadRequest("The request ended before it was whole."))
+        else:
+            self._go_on_reading()
 
     def _reject(self, refusal: BadRequest) -> None:
         """Answer what is no request, and close: where the next one begins is unknown."""
-        plane = self._listening.plane
-        lines, body = answers.problem(refusal.status, refusal.detail, code=Reason.MALFORMED)
-        head = answers.status_line(refusal.status) + lines + self.connection_line(keep_alive=False)
-        self._transport.write(head + body)
-        plane.observer.request_finished(
-            self.peer,
-            self._head.method,
-            "",
-            "",
-            self.version,
-            refusal.status,
-            0,
-            len(body),
-            0.0,
-            None,
-            None,
-            None,
-            None,
-            f"refuse:{Reason.MALFORMED}",
-            "",
-            None,
-        )
-        self._linger()
-
-    def _turn_away(self) -> None:
-        """Too many connections: say so in one write, and close."""
-        lines, body = answers.problem(
-            503, "Too many connections.", code=Reason.LIMIT, extra=("Retry-After: 1",)
-        )
-        head = answers.status_line(503) + lines + self.connection_line(keep_alive=False)
-        self._transport.write(head + body)
-        self._linger()
-
-    def _linger(self) -> None:
-        """Close so that the client can read its answer: our half first, the rest a little later.
-
-        A connection closed with bytes unread is reset, and the reset may overtake the answer
-        (RFC 9112 §9.6).
-        """
-        self._buffer = b""
-        if self._half_closed or not self._transport.can_write_eof():
-            self.close()
-            return
-        self._state = _State.LINGER
-        self.deadline = self._listening.deadlines.now + LINGER_SECONDS
-        self._transport.write_eof()
-        self._go_on_reading()
-
-    def _reset(self) -> None:
-        """Close so that the client cannot take what it got for a whole answer."""
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None and connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.abort()
-
-    def _gone(self) -> None:
-        exchange, self._exchange = self._exchange, None
-        self._state = _State.CLOSED
-        if exchange is not None:
-            exchange.client_lost()
-
-    def _stop_reading(self) -> None:
-        if self._reading and not self._transport.is_closing():
-            self._reading = False
-            self._transport.pause_reading()
-
-    def _go_on_reading(self) -> None:
-        if not self._reading and not self._transport.is_closing():
-            self._reading = True
-            self._transport.resume_reading()
-
-
-def _address(peername: object) -> str:
-    """Return the peer's address; an IPv4 address in IPv6 clothes as IPv4 (SECURITY I4)."""
-    if not isinstance(peername, tuple):
-        return "unix"
-    address = ip_address(str(peername[0]).partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
-def _forwarding(request: Request, peer: str, plane: DataPlane) -> bytes:
-    """Render the X-Forwarded family as one set (SECURITY I5), and Via (RFC 9110 §7.6.3)."""
-    chain = request.client if request.client == peer else f"{request.client}, {peer}"
-    port = request.authority.port or (443 if request.scheme == "https" else 80)
-    return (
-        f"\r\nX-Forwarded-For: {chain}"
-        f"\r\nX-Forwarded-Proto: {request.scheme}"
-        f"\r\nX-Forwarded-Host: {request.authority}"
-        f"\r\nX-Forwarded-Port: {port}"
-        f"\r\nX-Real-IP: {request.client}"
-        f"\r\nVia: 1.1 "
-    ).encode("latin-1") + plane.via
+        self._say(refusal.status, refusal.detail, Reason.MALFORMED, method=self._head.method)

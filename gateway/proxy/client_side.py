@@ -1,7 +1,10 @@
 """What an exchange asks of the connection that its client is on."""
 
+from collections.abc import Callable
 from typing import Protocol
 
+from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upstream import UpstreamConnection
 from gateway.request import Request
 
 
@@ -39,7 +42,17 @@ class ClientSide(Protocol):
     def drains(self) -> bool:
         """Whether the rest of the request's body is little enough to be read and dropped."""
 
-    def begin_tunnel(self) -> None: ...
+    def begin_tunnel(
+        self,
+        upstream: UpstreamConnection,
+        head: bytes,
+        data: bytes,
+        over: Callable[[int, int], None],
+    ) -> Tunnel:
+        """Send *head* and *data*, and let every byte through from now on.
+
+        *over* is told how many bytes came from the client, and from the app.
+        """
 
     def finished(self, exchange: Ended, *, broken: bool) -> None:
         """The exchange is over; *broken*: what was sent is not whole, so close rudely."""

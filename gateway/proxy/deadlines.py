@@ -45,6 +45,16 @@ class Deadlines:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self.now = now = loop.time()
-        for timed in [timed for timed in self._timed if timed.deadline <= now]:
-            timed.expired()
+        # First of all, so that nothing that goes wrong below can stop the clock.
         self._handle = loop.call_later(TICK_SECONDS, self._tick)
+        for timed in [timed for timed in self._timed if timed.deadline <= now]:
+            # One that expires may move the deadline of another.
+            if timed.deadline <= now:
+                self._expire(timed, loop)
+
+    def _expire(self, timed: Timed, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            timed.expired()
+        except Exception as error:  # noqa: BLE001 - the others must not wait for ever
+            self.forget(timed)
+            loop.call_exception_handler({"message": "a deadline was missed", "exception": error})

@@ -4,10 +4,11 @@ import asyncio
 import ssl
 from collections import Counter
 from contextlib import suppress
+from typing import Final
 
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
-from gateway.proxy.listening import Connection
+from gateway.proxy.listening import Admission, Connection
 from gateway.proxy.plane import DataPlane
 
 
@@ -35,6 +36,8 @@ class Listener:
             host,
             port,
             ssl=tls,
+            # A handshake is a head that is not read yet.
+            ssl_handshake_timeout=self.plane.limits.head_timeout if tls else None,
             backlog=1024,
             reuse_port=shared or None,
         )
@@ -47,15 +50,17 @@ class Listener:
             lambda: ClientConnection(self), path, backlog=1024
         )
 
-    def admit(self, connection: Connection) -> bool:
-        """Count the connection; False when there are too many, in all or of one address."""
+    def admit(self, connection: Connection) -> Admission:
+        """Count the connection; too many are those in all, or those of one address."""
         limits = self.plane.limits
         self._connections.add(connection)
         self._per_address[connection.peer] += 1
         self.deadlines.watch(connection)
-        per_address = limits.connections_per_address
-        return len(self._connections) <= limits.connections and (
-            per_address is None or self._per_address[connection.peer] <= per_address
+        most = limits.connections_per_address
+        return max(
+            _judge(len(self._connections), limits.connections),
+            _judge(self._per_address[connection.peer], most),
+            key=_SEVERITY.index,
         )
 
     def forget(self, connection: Connection) -> None:
@@ -85,3 +90,14 @@ class Listener:
 
     def __len__(self) -> int:
         return len(self._connections)
+
+
+_SEVERITY: Final = (Admission.ADMITTED, Admission.TURNED_AWAY, Admission.DROPPED)
+# Telling somebody that there is no room takes room too, for a moment: so many may be told at once.
+_TOLD_AT_ONCE: Final = 64
+
+
+def _judge(number: int, most: int | None) -> Admission:
+    if most is None or number <= most:
+        return Admission.ADMITTED
+    return Admission.TURNED_AWAY if number <= most + _TOLD_AT_ONCE else Admission.DROPPED

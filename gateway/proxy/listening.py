@@ -1,9 +1,18 @@
 """A listener as its connections see it."""
 
+from enum import Enum, auto
 from typing import Protocol
 
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.plane import DataPlane
+
+
+class Admission(Enum):
+    """What becomes of a new connection."""
+
+    ADMITTED = auto()
+    TURNED_AWAY = auto()  # too many: told so
+    DROPPED = auto()  # far too many, even for that
 
 
 class Connection(Protocol):
@@ -29,7 +38,7 @@ class Listening(Protocol):
     deadlines: Deadlines
     draining: bool
 
-    def admit(self, connection: Connection) -> bool:
-        """Count the connection; False when there are too many."""
+    def admit(self, connection: Connection) -> Admission:
+        """Count the connection, and decide whether it may stay."""
 
     def forget(self, connection: Connection) -> None: ...

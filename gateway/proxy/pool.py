@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from gateway.headers.fields import ResponseFields
 from gateway.proxy.deadlines import NEVER, Deadlines
+from gateway.proxy.failure import Failure
 from gateway.proxy.heads import ResponseHead
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.tasks import Tasks
@@ -34,8 +35,8 @@ class Waiting(Protocol):
 
     def attach(self, connection: UpstreamConnection) -> None: ...
 
-    def refused(self, status: int, reason: str) -> None:
-        """No connection can be had: 502 unreachable, 503 too busy, 504 too slow."""
+    def refused(self, failure: Failure, text: str) -> None:
+        """No connection can be had. *text* is for the log."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +54,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Connections in total, exchanges that may queue for one, and seconds to connect."""
+    """Connections in total, exchanges that may queue for one, and seconds to get one."""
 
     connections: int = 256
     queue: int = 1024
@@ -88,8 +89,10 @@ class Pool:
         self._balance = balance
         self._turn = 0
         self._open = 0
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[tuple[float, Waiting]] = deque()
+        self.deadline = NEVER
         self._target_of: dict[UpstreamConnection, Target] = {}
+        self._detached: set[UpstreamConnection] = set()
         self._kept: list[asyncio.Task[None]] = []
 
     def keep(self, task: asyncio.Task[None]) -> None:
@@ -105,14 +108,31 @@ class Pool:
         elif self._open < self.limits.connections or self._drop_an_idle_one():
             self._dial(target, exchange)
         elif len(self._queue) < self.limits.queue:
-            self._queue.append(exchange)
+            self._wait(exchange)
         else:
-            exchange.refused(503, "every connection to the upstream is busy")
+            exchange.refused(Failure.BUSY, "every connection is busy and the queue is full")
 
-    def forget(self, exchange: Waiting) -> None:
+    def forget(self, exchange: object) -> None:
         """*exchange* no longer waits."""
-        if exchange in self._queue:
-            self._queue.remove(exchange)
+        for place in self._queue:
+            if place[1] is exchange:
+                self._queue.remove(place)
+                return
+
+    def expired(self) -> None:
+        """The one that has waited longest in the queue has waited too long."""
+        while self._queue and self._queue[0][0] <= self.deadlines.now:
+            self._queue.popleft()[1].refused(Failure.BUSY, "no connection became free in time")
+        self.deadline = self._queue[0][0] if self._queue else NEVER
+        if not self._queue:
+            self.deadlines.forget(self)
+
+    def _wait(self, exchange: Waiting) -> None:
+        until = self.deadlines.now + self.limits.connect_timeout
+        if not self._queue:
+            self.deadline = until
+            self.deadlines.watch(self)
+        self._queue.append((until, exchange))
 
     # As its connections see it.
 
@@ -120,15 +140,23 @@ class Pool:
         """The connection has done its work and may be used again."""
         target = self._target_of[connection]
         target.failures = 0
+        if self._queue and connection.usable:
+            self._queue.popleft()[1].attach(connection)
+            return
         if self.closing:
             connection.abort()
-            return
-        if self._queue:
-            self._queue.popleft().attach(connection)
             return
         connection.idle_since = self.deadlines.now
         connection.deadline = self.deadlines.now + IDLE_SECONDS
         target.idle.append(connection)
+
+    def detached(self, connection: UpstreamConnection) -> None:
+        """The connection became a tunnel: it may last for days, so nobody's turn waits for it.
+
+        It still counts in its target's load.
+        """
+        self._detached.add(connection)
+        self._made_room()
 
     def lost(self, connection: UpstreamConnection) -> None:
         """The connection is closed."""
@@ -136,17 +164,25 @@ class Pool:
         if target is None:
             return
         target.open -= 1
-        self._open -= 1
+        if connection.served:
+            target.failures = 0
         if connection in target.idle:
             target.idle.remove(connection)
-        if self._queue and not self.closing:
-            self._dial(self._choose(), self._queue.popleft())
+        if connection in self._detached:
+            self._detached.discard(connection)
+        else:
+            self._made_room()
 
     def failed(self, connection: UpstreamConnection) -> None:
         """The upstream behind the connection misbehaved: count it against its target."""
         target = self._target_of.get(connection)
         if target is not None:
             self._count_failure(target)
+
+    def _made_room(self) -> None:
+        self._open -= 1
+        if self._queue:
+            self._dial(self._choose(), self._queue.popleft()[1])
 
     def close(self) -> None:
         """Close what idles now, and the rest as it becomes free."""
@@ -198,37 +234,53 @@ class Pool:
                 return True
         return False
 
-    def _dial(self, target: Target, exchange: Waiting) -> None:
+    def _dial(self, target: Target, exchange: Waiting, tried: frozenset[str] = frozenset()) -> None:
         target.open += 1
         self._open += 1
-        self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange))
+        self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange, tried))
 
-    async def _connect(self, target: Target, exchange: Waiting) -> None:
+    async def _connect(self, target: Target, exchange: Waiting, tried: frozenset[str]) -> None:
         connection = UpstreamConnection(self, ResponseHead(self.fields))
         self._target_of[connection] = target
+        failure, text = Failure.CONNECT, "it closed the connection at once"
         try:
             async with asyncio.timeout(exchange.connect_timeout or self.limits.connect_timeout):
                 await target.connect(lambda: connection)
         except TimeoutError:
-            self._unreachable(target, connection, exchange, 504, "it did not accept in time")
-            return
+            failure, text = Failure.CONNECT_TIMEOUT, "it did not accept in time"
         except OSError as error:
-            self._unreachable(target, connection, exchange, 502, str(error))
-            return
-        connection.deadline = NEVER
-        exchange.attach(connection)
+            text = str(error)
+        except Exception:
+            # Whatever it is, the client gets its answer and the place becomes free.
+            self._unreachable(target, connection, exchange, failure, "unexpectedly", tried)
+            raise
+        else:
+            if connection.usable:
+                connection.deadline = NEVER
+                exchange.attach(connection)
+                return
+        self._unreachable(target, connection, exchange, failure, text, tried)
 
     def _unreachable(
         self,
         target: Target,
         connection: UpstreamConnection,
         exchange: Waiting,
-        status: int,
-        reason: str,
+        failure: Failure,
+        text: str,
+        tried: frozenset[str],
     ) -> None:
+        """Try another target, since nothing was sent to this one yet, or give up."""
         self._count_failure(target)
         self.lost(connection)
-        exchange.refused(status, f"the upstream cannot be reached: {reason}")
+        tried |= {target.name}
+        others = [
+            other for other in self.targets if other.name not in tried and self._in_service(other)
+        ]
+        if others:
+            self._dial(others[0], exchange, tried)
+        else:
+            exchange.refused(failure, f"{target.name}: {text}")
 
     def _count_failure(self, target: Target) -> None:
         target.failures += 1

@@ -8,6 +8,7 @@ import asyncio
 from typing import Final, Literal, Protocol
 
 from gateway.proxy.deadlines import NEVER, Deadlines
+from gateway.proxy.failure import Failure
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
 from gateway.request import BadRequest
@@ -16,6 +17,7 @@ UntilClose = Literal["until close"]
 UNTIL_CLOSE: UntilClose = "until close"
 ResponseFraming = int | Literal["chunked", "until close"]
 
+# A head, and all interim answers before it together, may not be longer.
 MAX_RESPONSE_HEAD: Final = 256 * 1024
 WRITE_HIGH: Final = 128 * 1024
 _SWITCHING: Final = 101
@@ -37,10 +39,11 @@ class Exchange(Protocol):
     def response_ended(self) -> None:
         """The answer is whole. Comes once, after the body."""
 
-    def response_upgraded(self, head: ResponseHead, data: bytes) -> None: ...
+    def response_upgraded(self, head: ResponseHead, data: bytes) -> None:
+        """The connection is a tunnel now; *data* is what came through it already."""
 
-    def upstream_failed(self, reason: str, *, timed_out: bool) -> None:
-        """The answer will not come, or not be whole."""
+    def upstream_failed(self, failure: Failure, text: str) -> None:
+        """The answer will not come, or not be whole. *text* is for the log."""
 
     def upstream_paused(self) -> None: ...
 
@@ -52,9 +55,17 @@ class Keeper(Protocol):
 
     deadlines: Deadlines
 
-    def released(self, connection: "UpstreamConnection") -> None: ...
+    def released(self, connection: "UpstreamConnection") -> None:
+        """The connection has done its work and may be used again."""
 
-    def lost(self, connection: "UpstreamConnection") -> None: ...
+    def detached(self, connection: "UpstreamConnection") -> None:
+        """The connection became a tunnel and serves no other exchange any more."""
+
+    def failed(self, connection: "UpstreamConnection") -> None:
+        """The upstream behind the connection misbehaved."""
+
+    def lost(self, connection: "UpstreamConnection") -> None:
+        """The connection is closed."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -63,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         *("deadline", "exchange", "idle_since", "keeper", "served", "transport"),
         *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
-        *("_held", "_upgraded"),
+        *("_held", "_interim", "_whole"),
     )
     transport: asyncio.Transport
 
@@ -79,8 +90,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._answering = False
         self._keep_alive = False
         self._until_close = False
-        self._upgraded = False
         self._held = False
+        self._interim = 0
+        self._whole = False
         self._closing = False
 
     # As the pool sees it.
@@ -89,16 +101,18 @@ class UpstreamConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._closing and not self.transport.is_closing()
 
-    def begin(self, exchange: Exchange, head: bytes) -> None:
-        """Send *head* for *exchange* and wait for its answer."""
+    def begin(self, exchange: Exchange, head: bytes, *, whole: bool) -> None:
+        """Send *head* for *exchange* and wait for its answer; *whole*: no body will follow."""
         self.exchange = exchange
-        self.deadline = self.keeper.deadlines.now + exchange.head_timeout
+        self._whole = whole
+        # The answer's time begins when the whole request is there: a slow client is not our fault.
+        self.deadline = self.keeper.deadlines.now + exchange.head_timeout if whole else NEVER
         self.transport.write(head)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, *, last: bool) -> None:
         """Send a part of the request's body."""
-        if not self._answering and self.exchange is not None:
-            # The answer's time begins when the whole request is there.
+        self._whole = last
+        if last and not self._answering and self.exchange is not None:
             self.deadline = self.keeper.deadlines.now + self.exchange.head_timeout
         self.transport.write(data)
 
@@ -114,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.usable and self._held:
             self._held = False
             self.transport.resume_reading()
-            if self.exchange is not None and not self._upgraded:
+            if self.exchange is not None:
                 self.deadline = self.keeper.deadlines.now + self.exchange.body_timeout
 
     def abort(self) -> None:
@@ -134,8 +148,6 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:
             # Nobody asked: whatever this is, it must not become somebody's answer.
             self._close()
-        elif self._upgraded:
-            exchange.response_body(data)
         elif not self._answering:
             self._read_head(exchange, data)
         else:
@@ -143,8 +155,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_body(exchange, data)
 
     def eof_received(self) -> bool | None:
-        if self._upgraded and self.exchange is not None:
-            return False
         if self.exchange is not None and self._until_close and self._answering:
             self._ended(self.exchange, b"")
         return False
@@ -153,35 +163,39 @@ class UpstreamConnection(asyncio.Protocol):
         self._closing = True
         self.deadline = NEVER
         self.keeper.deadlines.forget(self)
-        self.keeper.lost(self)
         exchange, self.exchange = self.exchange, None
+        failure = self._how_it_was_lost()
+        if exchange is not None and failure is not Failure.STALE:
+            self.keeper.failed(self)
+        self.keeper.lost(self)
         if exchange is not None:
-            exchange.upstream_failed(
-                "the upstream closed the connection before its answer was whole"
-                if exc is None
-                else f"the connection to the upstream broke: {exc}",
-                timed_out=False,
-            )
+            exchange.upstream_failed(failure, str(exc or "closed by the upstream"))
+
+    def _how_it_was_lost(self) -> Failure:
+        if self._answering or self._buffer or self._interim:
+            return Failure.CUT_OFF
+        return Failure.STALE if self.served else Failure.CLOSED
 
     def pause_writing(self) -> None:
         exchange = self.exchange
         if exchange is not None:
-            if not self._upgraded:
-                self.deadline = self.keeper.deadlines.now + exchange.body_timeout
+            self.deadline = self.keeper.deadlines.now + exchange.body_timeout
             exchange.upstream_paused()
 
     def resume_writing(self) -> None:
         exchange = self.exchange
         if exchange is not None:
             if not self._answering:
-                self.deadline = self.keeper.deadlines.now + exchange.head_timeout
+                now = self.keeper.deadlines.now
+                self.deadline = now + exchange.head_timeout if self._whole else NEVER
             exchange.upstream_resumed()
 
     def expired(self) -> None:
         exchange = self.exchange
-        self.abort()
         if exchange is not None:
-            exchange.upstream_failed("the upstream did not answer in time", timed_out=True)
+            self._broken(exchange, Failure.TIMEOUT, "nothing came in time")
+        else:
+            self._close()
 
     # Reading the answer.
 
@@ -189,35 +203,41 @@ class UpstreamConnection(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(HEAD_END) + len(HEAD_END)
-        if end < len(HEAD_END):
-            if len(data) > MAX_RESPONSE_HEAD:
-                self._broken(exchange, "the head of the answer is too long")
-            else:
-                self._buffer = data
-            return
         head = self._head
-        try:
-            head.read(data[:end])
-            framing = _response_framing(head, exchange)
-        except BadResponse as error:
-            self._broken(exchange, f"the upstream sent a malformed answer: {error}")
-            return
-        if head.status < 200:
-            self._interim(exchange, data[end:])
-            return
-        self._start_body(exchange, framing, data[end:])
+        while True:
+            end = data.find(HEAD_END) + len(HEAD_END)
+            whole = end >= len(HEAD_END)
+            if self._interim + (end if whole else len(data)) > MAX_RESPONSE_HEAD:
+                self._broken(exchange, Failure.MALFORMED, "the head of the answer is too long")
+                return
+            if not whole:
+                self._buffer = data
+                return
+            try:
+                head.read(data[:end])
+                framing = _response_framing(head, exchange)
+            except BadResponse as error:
+                self._broken(exchange, Failure.MALFORMED, str(error))
+                return
+            data = data[end:]
+            if head.status >= 200:
+                self._interim = 0
+                self._start_body(exchange, framing, data)
+                return
+            if head.status == _SWITCHING:
+                self._switch(exchange, data)
+                return
+            self._interim += end
 
-    def _interim(self, exchange: Exchange, rest: bytes) -> None:
-        if self._head.status != _SWITCHING:
-            if rest:
-                self._read_head(exchange, rest)
+    def _switch(self, exchange: Exchange, rest: bytes) -> None:
+        asked = exchange.wants_upgrade
+        if not asked or self._head.noted.get("upgrade", b"").lower() != b"websocket":
+            self._broken(exchange, Failure.MALFORMED, "it switched protocols unasked")
             return
-        if not exchange.wants_upgrade:
-            self._broken(exchange, "the upstream switched protocols unasked")
-            return
-        self._answering = self._upgraded = True
+        self.exchange = None
         self.deadline = NEVER
+        self.keeper.deadlines.forget(self)
+        self.keeper.detached(self)
         exchange.response_upgraded(self._head, rest)
 
     def _start_body(self, exchange: Exchange, framing: ResponseFraming, rest: bytes) -> None:
@@ -229,17 +249,25 @@ class UpstreamConnection(asyncio.Protocol):
             self._until_close = True
             exchange.response_started(head, framing, rest)
             return
-        if framing == 0 or framing == len(rest):
+        if framing == 0 and head.status == 204 and _announces_body(head):
+            self._keep_alive = False
+        if framing == len(rest):
             # The usual answer is whole already: one write, and no body to follow.
             exchange.response_started(head, framing, rest)
             if self.exchange is exchange:
                 self._ended(exchange, b"")
             return
+        if framing == 0:
+            # What follows an answer without a body is no part of it (RFC 9112 §6.3).
+            exchange.response_started(head, framing, b"")
+            if self.exchange is exchange:
+                self._ended(exchange, rest)
+            return
         self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
         try:
             body, after = self._body.feed(rest) if rest else (b"", b"")
         except BadRequest as error:
-            self._broken(exchange, f"the upstream sent a malformed body: {error.detail}")
+            self._broken(exchange, Failure.MALFORMED, error.detail)
             return
         exchange.response_started(head, framing, body)
         if self._body.complete and self.exchange is exchange:
@@ -256,7 +284,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             decoded, after = body.feed(data)
         except BadRequest as error:
-            self._broken(exchange, f"the upstream sent a malformed body: {error.detail}")
+            self._broken(exchange, Failure.MALFORMED, error.detail)
             return
         if decoded:
             exchange.response_body(decoded)
@@ -280,15 +308,22 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._close()
 
-    def _broken(self, exchange: Exchange, reason: str) -> None:
+    def _broken(self, exchange: Exchange, failure: Failure, text: str) -> None:
         self.exchange = None
+        self.keeper.failed(self)
         self._close()
-        exchange.upstream_failed(reason, timed_out=False)
+        exchange.upstream_failed(failure, text)
 
     def _close(self) -> None:
         self._closing = True
         self.deadline = NEVER
         self.transport.abort()
+
+
+def _announces_body(head: ResponseHead) -> bool:
+    """Whether the upstream may send a body where none can be, and so into the next answer."""
+    noted = head.noted
+    return "transfer-encoding" in noted or noted.get("content-length", b"0") != b"0"
 
 
 def _response_framing(head: ResponseHead, exchange: Exchange) -> ResponseFraming:

@@ -2,17 +2,20 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.headers.cookies import our_cookies
 from gateway.headers.fields import RequestFields, ResponseFields
 from gateway.headers.identity import IdentityHeaders
 from gateway.identity.principal import Principal
+from gateway.observability.audit import AuditEvent
 from gateway.observability.metrics import Metrics
 from gateway.observability.observer import Observer
 from gateway.pipeline import FORWARD_AUTH, Authenticated, Pipeline, Settings
@@ -35,6 +38,83 @@ KEYS = KeySet((SigningKey("k1", "ES256", _private, _private.public_key(), 0.0),)
 ISSUER = "http://localhost"
 
 
+def pytest_asyncio_loop_factories() -> dict:
+    """Run each test on both event loops: uvloop is the one that serves."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+class Observed(Observer):
+    """An observer that keeps what it is told."""
+
+    def __init__(self, access_log, metrics) -> None:
+        super().__init__(access_log, metrics)
+        self.logs_requests = True
+        self.requests: list[tuple] = []
+        self.events: list[AuditEvent] = []
+        self.failures: list[tuple[str, str]] = []
+        self.upstream_error = lambda upstream, kind: self.failures.append((upstream, kind))
+
+    def request_finished(self, *fields) -> None:
+        super().request_finished(*fields)
+        self.requests.append(fields)
+
+    def event(self, event: AuditEvent) -> None:
+        super().event(event)
+        self.events.append(event)
+
+    @property
+    def decisions(self) -> list[str]:
+        return [fields[13] for fields in self.requests]
+
+
+async def until(condition, seconds=10.0) -> None:
+    """Wait until *condition* holds. It is about this process, so that looking costs nothing."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def connecting_to(upstream: RecordingUpstream):
+    async def connect(factory) -> object:
+        return await asyncio.get_running_loop().create_connection(
+            factory, "127.0.0.1", upstream.port
+        )
+
+    return connect
+
+
+class Client:
+    """One connection to the gateway, in raw bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def read(self, size: int) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.reader.readexactly(size)
+
+    async def rest(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.reader.read()
+
+    async def answer(self) -> bytes:
+        """Read one answer with a length."""
+        head = await self.head()
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        return head + await self.read(int(length[1]) if length else 0)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
 @dataclass
 class World:
     """Everything a test of the data plane touches."""
@@ -49,6 +129,12 @@ class World:
     renewals: list[str] = field(default_factory=list)
     seen: list[Authenticated] = field(default_factory=list)
     renewal: Renewed | Exception = field(default_factory=RenewalUnavailable)
+    reports: list[dict] = field(default_factory=list)
+    pools: list[Pool] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+    observed: Observed = field(default_factory=lambda: Observed(None, Metrics("test")))
+    renewing: asyncio.Event = field(default_factory=asyncio.Event)
+    may_renew: asyncio.Event = field(default_factory=asyncio.Event)
 
     def token(self, subject="alice", groups=(), session_id="s1", lifetime=900.0) -> str:
         signer = Signer(lambda: KEYS, ISSUER, "gateway", lifetime)
@@ -58,6 +144,53 @@ class World:
     def change(self, **changes) -> None:
         """Exchange parts of the plane, as a reload does."""
         self.plane = self.listener.plane = replace(self.plane, **changes)
+
+    def limit(self, **limits) -> None:
+        self.change(limits=replace(self.plane.limits, **limits))
+
+    def route(self, *routes: Route, **settings) -> None:
+        """Serve *routes* instead of the usual ones."""
+        self.change(pipeline=self.pipeline(routes, **settings))
+
+    def pipeline(self, routes, **settings) -> Pipeline:
+        return Pipeline(
+            routes=Routes(routes),
+            cookies=our_cookies(secure=False),
+            identity=IdentityHeaders(),
+            verify=Verifier(lambda: KEYS, ISSUER, "gateway").verify,
+            denies=self.deny.denies,
+            settings=Settings("/auth", frozenset({ISSUER}), **settings),
+        )
+
+    def serve_from(self, *targets: Target, name="app", **options) -> Pool:
+        """Exchange the upstream for one of *targets*. Options of Pool, or of PoolLimits."""
+        limits = {
+            option: options.pop(option)
+            for option in ("connections", "queue", "connect_timeout")
+            if option in options
+        }
+        pool = Pool(
+            name,
+            targets or [Target("app", connecting_to(self.upstream))],
+            PoolLimits(**{"connect_timeout": 1.0} | limits),
+            deadlines=self.plane.deadlines,
+            tasks=self.tasks,
+            fields=ResponseFields(),
+            **options,
+        )
+        self.pools.append(pool)
+        self.change(upstreams={**self.plane.upstreams, name: pool})
+        return pool
+
+    async def connect(self, **options) -> Client:
+        """Open a connection to the gateway. Options of `open_connection`."""
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, **options))
+        self.clients.append(client)
+        return client
+
+    async def quiet(self) -> None:
+        """Wait until no client connection is left."""
+        await until(lambda: len(self.listener) == 0)
 
     async def send(self, raw: bytes, *, half_close=False, wait=5.0) -> bytes:
         """Send raw bytes on a fresh connection and return all that comes until it is closed."""
@@ -85,75 +218,58 @@ def routes() -> list[Route]:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
+    """A gateway on a real socket. Whatever is reported to the event loop fails the test."""
     upstream = RecordingUpstream()
     await upstream.start()
     tasks, deadlines, clock, deny = Tasks(), Deadlines(), FakeClock(), DenySet()
-    holder: list[World] = []
-    response_fields = ResponseFields()
+    deadlines.start()
     identity = IdentityHeaders()
-    cookies = our_cookies(secure=False)
+    world = World(0, upstream, None, None, clock, deny, tasks)
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: world.reports.append(context)
+    )
 
     async def renew(token: str, request: Request) -> Renewed:
         del request
-        holder[0].renewals.append(token)
-        outcome = holder[0].renewal
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def seen(authenticated: Authenticated) -> None:
-        holder[0].seen.append(authenticated)
-
-    async def connect(factory) -> object:
-        return await asyncio.get_running_loop().create_connection(
-            factory, "127.0.0.1", upstream.port
-        )
+        world.renewals.append(token)
+        world.renewing.set()
+        await world.may_renew.wait()
+        if isinstance(world.renewal, Exception):
+            raise world.renewal
+        return world.renewal
 
     plane = DataPlane(
-        pipeline=Pipeline(
-            routes=Routes(routes()),
-            cookies=cookies,
-            identity=identity,
-            verify=Verifier(lambda: KEYS, ISSUER, "gateway").verify,
-            denies=deny.denies,
-            settings=Settings("/auth", frozenset({ISSUER})),
-        ),
-        cookies=cookies,
+        pipeline=world.pipeline(routes()),
+        cookies=our_cookies(secure=False),
         identity=identity,
-        upstreams={
-            "app": Pool(
-                "app",
-                [Target("app", connect)],
-                PoolLimits(connect_timeout=1.0),
-                deadlines=deadlines,
-                tasks=tasks,
-                fields=response_fields,
-            )
-        },
+        upstreams={},
         limits=Limits(),
         scheme="http",
         trusted_proxies=(),
         renew=renew,
-        seen=seen,
+        seen=world.seen.append,
         now=clock,
         monotonic=time.monotonic,
         deadlines=deadlines,
         streams=Streams(),
         tasks=tasks,
-        observer=Observer(None, Metrics(clock)),
+        observer=world.observed,
         new_request_id=map("r{}".format, itertools.count(1)).__next__,
         via=b"gw-test",
         request_fields=RequestFields(identity.names()),
     )
-    deadlines.start()
-    listener = Listener(plane)
-    port = await listener.listen_tcp("127.0.0.1", 0)
-    world = World(port, upstream, listener, plane, clock, deny, tasks)
-    holder.append(world)
+    world.listener = Listener(plane)
+    world.may_renew.set()
+    world.plane = plane
+    world.serve_from()
+    world.port = await world.listener.listen_tcp("127.0.0.1", 0)
     yield world
-    await listener.drain(0.0)
-    for pool in plane.upstreams.values():
+    for client in world.clients:
+        client.close()
+    await world.listener.drain(0.0)
+    for pool in world.pools:
         pool.close()
     deadlines.stop()
     await tasks.close()
     await upstream.stop()
+    assert world.reports == []

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +11,7 @@ from gateway.tokens import jws
 from gateway.tokens.algorithms import UnfitKey, VerifyingKey, from_jwk
 from gateway.tokens.jws import BadToken
 from tests.fakes import signing_key
+from tests.shared_data import shared_data
 from tests.tokens.forgery import forge, forge_parts, header, part
 
 KEY = signing_key()
@@ -255,14 +254,6 @@ STRICTER = {
 SAME_BYTES_AS_VALID = {367, 370}  # the file lost the padding that these two are about
 
 
-def wycheproof() -> Path | None:
-    name = "wycheproof_json_web_signature_test.json"
-    places = [Path(__file__).parents[3] / "shared" / "data"]
-    if told := os.environ.get("SHARED_DATA"):
-        places.append(Path(told))
-    return next((place / name for place in places if (place / name).exists()), None)
-
-
 def wycheproof_key(group: dict) -> VerifyingKey | None:
     if "public" in group:
         try:
@@ -275,9 +266,7 @@ def wycheproof_key(group: dict) -> VerifyingKey | None:
 
 def test_wycheproof_signatures_are_judged_as_its_authors_judge_them() -> None:
     """J1 and J4: 401 cases, each with its key, down to the bytes of the payload."""
-    file = wycheproof()
-    if file is None:
-        pytest.skip("no Wycheproof data: put it into ../shared/data or name its folder SHARED_DATA")
+    file = shared_data("wycheproof_json_web_signature_test.json")
     wrong, seen = [], 0
     for group in json.loads(file.read_text())["testGroups"]:
         key = wycheproof_key(group)

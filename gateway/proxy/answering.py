@@ -1,0 +1,228 @@
+"""The answer side of an exchange: what the client is told, once, and what is recorded of it."""
+
+import logging
+from typing import Final
+
+from gateway.observability.audit import AuditEvent, AuditKind
+from gateway.observability.line import session_hash
+from gateway.pipeline import Authenticated, Reason, Refuse
+from gateway.policy.routes import Route
+from gateway.proxy import answers
+from gateway.proxy.client_side import ClientSide
+from gateway.proxy.failure import Failure
+from gateway.proxy.framing import Chunked
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.pool import Pool
+from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upstream import UpstreamConnection
+from gateway.request import Request
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_AFTER: Final = "Retry-After: 3"
+
+
+class Answering:
+    """One request, until its answer is whole."""
+
+    __slots__ = (
+        *("answered", "authenticated", "expects_continue", "expects_no_body", "framing"),
+        *("keep_alive", "request", "request_id", "wants_upgrade"),
+        *("_bytes_in", "_bytes_out", "_client", "_cookies", "_cookies_until", "_decision"),
+        *("_done", "_plane", "_pool", "_request_complete", "_route", "_started", "_status"),
+        *("_stream_of", "_tunnel", "_upstream", "_upstream_took"),
+    )
+
+    def __init__(
+        self,
+        plane: DataPlane,
+        client: ClientSide,
+        request: Request,
+        *,
+        framing: int | Chunked,
+        keep_alive: bool,
+        expects_continue: bool,
+        started: float,
+        request_id: str,
+    ) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.expects_no_body = request.method == "HEAD"
+        self.wants_upgrade = request.upgrade
+        self.expects_continue = expects_continue
+        self.authenticated: Authenticated | None = None
+        self.answered = False
+        self._plane = plane
+        self._client = client
+        self._started = started
+        self._decision = "forward"
+        self._route: Route | None = None
+        self._pool: Pool | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._upstream_took: float | None = None
+        self._request_complete = framing == 0
+        self._done = False
+        self._cookies: tuple[str, ...] = ()
+        self._cookies_until = 0.0
+        self._status = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._stream_of: str | None = None
+        self._tunnel: Tunnel | None = None
+
+    # Answering ourselves.
+
+    def refuse(self, status: int, reason: Reason, detail: str) -> None:
+        """Answer *status* ourselves."""
+        self._refuse(Refuse(status, reason, detail, self._route))
+
+    def _refuse(self, refused: Refuse) -> None:
+        self._route = self._route or refused.route
+        if not self._decision.startswith("renew"):
+            self._decision = f"refuse:{refused.reason}"
+        if refused.reason is Reason.CROSS_SITE:
+            self._tell(AuditKind.CROSS_SITE_REFUSED, None, self.request)
+        request = self.request
+        if refused.location is not None:
+            lines, body = answers.redirect(refused.location)
+            self.answer(303, lines, body)
+            return
+        extra = ['WWW-Authenticate: Bearer realm="gateway"'] if refused.status == 401 else []
+        if refused.status == 503:
+            extra.append(_RETRY_AFTER)
+        sign_in = None
+        if refused.reason is Reason.UNAUTHENTICATED:
+            sign_in = self._plane.pipeline.sign_in_location(request)
+        lines, body = answers.answer(
+            request,
+            refused.status,
+            refused.detail,
+            code=refused.reason,
+            request_id=self.request_id,
+            sign_in=sign_in,
+            extra=extra,
+        )
+        self.answer(refused.status, lines, body)
+
+    def answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send a whole answer of our own, with the cookies of a renewal if there was one."""
+        self.answered = True
+        self._status = status
+        self._bytes_out = len(body)
+        if self.wants_upgrade or not (self._request_complete or self._client.drains()):
+            self.keep_alive = False
+        parts = [answers.status_line(status), lines]
+        parts += [f"\r\nSet-Cookie: {cookie}".encode("latin-1") for cookie in self._due_cookies()]
+        parts.append(self._client.connection_line(keep_alive=self.keep_alive))
+        if not self.expects_no_body:
+            parts.append(body)
+        self._client.write(b"".join(parts))
+        self._finish()
+
+    def _due_cookies(self) -> tuple[str, ...]:
+        """The cookies of a renewal, unless it is too late for them (SESSIONS, L)."""
+        if self._cookies and self._plane.monotonic() <= self._cookies_until:
+            return self._cookies
+        return ()
+
+    # Ending.
+
+    def session_ended(self) -> None:
+        """The session is over, and so is what it has open."""
+        if self._tunnel is not None:
+            self._tunnel.cut()
+        elif not self._done:
+            self._finish(broken=True)
+
+    def _finish(self, *, broken: bool = False) -> None:
+        self._done = True
+        if self._upstream is not None or not self._request_complete:
+            self._drop_upstream()
+        self._end()
+        self._client.finished(self, broken=broken)
+
+    def _drop_upstream(self) -> None:
+        """The app hears no more of this request."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        elif self._pool is not None:
+            self._pool.forget(self)
+
+    def _tunnel_over(self, bytes_in: int, bytes_out: int) -> None:
+        self._done = True
+        self._bytes_in, self._bytes_out = bytes_in, bytes_out
+        self._tunnel = None
+        self._end()
+
+    def _end(self) -> None:
+        if self._stream_of is not None:
+            self._plane.streams.remove(self._stream_of, self)
+        self._record()
+
+    def _remember_stream(self) -> None:
+        if self.authenticated is None or not self.authenticated.token.session_id:
+            return
+        token = self.authenticated.token
+        self._stream_of = token.session_id
+        self._plane.streams.add(token.session_id, token.principal.subject, self)
+
+    # Telling.
+
+    def _record(self) -> None:
+        request = self.request
+        observer = self._plane.observer
+        if not observer.logs_requests:
+            observer.request_counted(
+                None if self._route is None else self._route.path,
+                self._status,
+                self._decision,
+                self._plane.monotonic() - self._started,
+            )
+            return
+        authenticated = self.authenticated
+        token = None if authenticated is None else authenticated.token
+        agent = request.noted.get("user-agent")
+        observer.request_finished(
+            request.client,
+            request.method,
+            request.authority.text,
+            request.target.path,
+            self._client.version,
+            self._status,
+            self._bytes_in,
+            self._bytes_out,
+            self._plane.monotonic() - self._started,
+            self._upstream_took,
+            None if self._route is None else self._route.path,
+            None if token is None else token.principal.subject,
+            None if token is None else token.session_id,
+            self._decision,
+            self.request_id,
+            None if agent is None else agent.decode("latin-1"),
+        )
+
+    def _tell(self, kind: AuditKind, outcome: str | None, request: Request) -> None:
+        """Record a security event."""
+        authenticated = self.authenticated
+        token = None if authenticated is None else authenticated.token
+        self._plane.observer.event(
+            AuditEvent(
+                kind,
+                outcome,
+                user=None if token is None else token.principal.subject,
+                session=session_hash(token.session_id) if token and token.session_id else None,
+                client=request.client,
+                detail=request.target.path,
+                request_id=self.request_id,
+                user_agent=request.headers.get("user-agent"),
+            )
+        )
+
+    def _report_upstream(self, failure: Failure, text: str) -> None:
+        if self._pool is not None:
+            name = self._pool.name
+            self._plane.observer.upstream_error(name, failure)
+            fields = {"request_id": self.request_id}
+            _LOG.warning("upstream %s: %s: %s", name, failure, text, extra={"fields": fields})

@@ -1,0 +1,201 @@
+"""The client half of an exchange: what an exchange may ask of the connection that its client is on.
+
+One request at a time has the connection; what follows it waits until its answer is read.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
+
+from gateway.pipeline import Reason
+from gateway.proxy import answers
+from gateway.proxy.client_side import Ended
+from gateway.proxy.client_wire import ClientWire
+from gateway.proxy.deadlines import NEVER
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.forwarding import forwarding_lines
+from gateway.proxy.framing import ChunkedBody, LengthBody
+from gateway.proxy.listening import Listening
+from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upstream import UpstreamConnection
+from gateway.request import Authority, Request
+
+# A refused request's body is read and dropped up to here, so that the connection can go on.
+DRAIN_BYTES: Final = 64 * 1024
+
+
+class State(Enum):
+    HEAD = auto()  # a request may begin
+    BODY = auto()  # the request's body is being read
+    ANSWER = auto()  # the request is whole, its answer is not, or not read yet
+    DRAIN = auto()  # answered; the rest of the body is dropped
+    TUNNEL = auto()
+    LINGER = auto()  # answered and closing; what still comes is dropped
+    CLOSED = auto()
+
+
+_BODY: Final = State.BODY
+_CLOSED: Final = State.CLOSED
+
+
+class ClientHalf(ClientWire):
+    """The client half of its exchanges."""
+
+    __slots__ = (
+        *("version", "_body", "_buffer", "_exchange", "_forwarding", "_forwarding_client"),
+        *("_forwarding_for", "_forwarding_scheme", "_state", "_tunnel"),
+    )
+
+    def __init__(self, listening: Listening) -> None:
+        super().__init__(listening)
+        self.version = "1.1"
+        self._state = State.HEAD
+        self._buffer = b""
+        self._body: LengthBody | ChunkedBody | None = None
+        self._exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._forwarding = b""
+        self._forwarding_for: Authority | None = None
+        self._forwarding_client = ""
+        self._forwarding_scheme = ""
+
+    @property
+    def speaks_chunked(self) -> bool:
+        return self.version == "1.1"
+
+    def forwarding_lines(self, request: Request) -> bytes:
+        if (
+            request.authority is not self._forwarding_for
+            or request.client != self._forwarding_client
+            or request.scheme != self._forwarding_scheme
+        ):
+            self._forwarding_for = request.authority
+            self._forwarding_client = request.client
+            self._forwarding_scheme = request.scheme
+            self._forwarding = forwarding_lines(request, self.peer, self._listening.plane.via)
+        return self._forwarding
+
+    def connection_line(self, *, keep_alive: bool) -> bytes:
+        if not keep_alive:
+            return b"\r\nConnection: close\r\n\r\n"
+        return b"\r\n\r\n" if self.version == "1.1" else b"\r\nConnection: keep-alive\r\n\r\n"
+
+    def send_continue(self) -> None:
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def want_body(self) -> None:
+        if self._state is _BODY:
+            if self._writable:
+                self.deadline = self._listening.deadlines.now + self._limit_of_body()
+            self._go_on_reading()
+
+    def pause_body(self) -> None:
+        if self._state is _BODY:
+            if self._writable:
+                self.deadline = NEVER
+            self._stop_reading()
+
+    def drains(self) -> bool:
+        exchange, body = self._exchange, self._body
+        return (
+            isinstance(body, LengthBody)
+            and body.remaining <= DRAIN_BYTES
+            and exchange is not None
+            and not exchange.expects_continue
+        )
+
+    def begin_tunnel(
+        self,
+        upstream: UpstreamConnection,
+        head: bytes,
+        data: bytes,
+        over: Callable[[int, int], None],
+    ) -> Tunnel:
+        self._state = State.TUNNEL
+        self._exchange = None
+        self.deadline = NEVER
+        early, self._buffer = self._buffer, b""
+        self._go_on_reading()
+        tunnel = self._tunnel = Tunnel(
+            (self._transport, self),
+            (upstream.transport, upstream),
+            deadlines=self._listening.deadlines,
+            patience=self._limit_of_body(),
+            over=over,
+        )
+        tunnel.begin(head, data, early)
+        if self._half_closed:
+            tunnel.client_ended()
+        return tunnel
+
+    def finished(self, exchange: Ended, *, broken: bool) -> None:
+        self._exchange = None
+        if self._writable:
+            self.deadline = NEVER
+        if self._state is _CLOSED:
+            return
+        if broken:
+            self._forbid_linger()
+            self.abort()
+        elif not exchange.keep_alive or (self._half_closed and not self._buffer):
+            self._linger()
+        elif self._state is _BODY:
+            self._state = State.DRAIN
+            self.deadline = self._listening.deadlines.now + self._limit_of_body()
+            self._go_on_reading()
+        elif self._writable:
+            buffer, self._buffer = self._buffer, b""
+            self._next(buffer)
+
+    # Ending.
+
+    @abstractmethod
+    def _next(self, rest: bytes) -> None:
+        """Go on with the next request, of which *rest* has come already."""
+
+    def _say(self, status: int, detail: str, reason: Reason, method: str = "") -> None:
+        """Answer where there is no request to be answered, and close."""
+        extra = ("Retry-After: 1",) if status == 503 else ()
+        lines, body = answers.problem(status, detail, code=reason, extra=extra)
+        head = answers.status_line(status) + lines + self.connection_line(keep_alive=False)
+        self._transport.write(head + body)
+        self._listening.plane.observer.request_finished(
+            *(self.peer, method, "", "", self.version, status, 0, len(body), 0.0, None),
+            *(None, None, None, f"refuse:{reason}", "", None),
+        )
+        self._linger()
+
+    def close(self) -> None:
+        self._state = State.CLOSED
+        self._transport.close()
+        self._expect_progress(self._limit_of_body())
+
+    def abort(self) -> None:
+        self._gone()
+        self._state = State.CLOSED
+        if self._tunnel is not None:
+            self._tunnel.abort()
+        else:
+            self._transport.abort()
+
+    def _linger(self) -> None:
+        """Close so that the client can read its answer."""
+        self._buffer = b""
+        lingers = self._close_when_sent(self._limit_of_body())
+        self._state = State.LINGER if lingers else State.CLOSED
+
+    def _gone(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._state = State.CLOSED
+        if exchange is not None:
+            exchange.client_lost()
+
+    def _answered(self) -> bool:
+        return self._exchange is not None and self._exchange.answered
+
+    def _limit_of_body(self) -> float:
+        exchange = self._exchange
+        return (
+            self._listening.plane.limits.body_timeout if exchange is None else exchange.body_timeout
+        )
