@@ -34,7 +34,9 @@ def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[
         case "start":
             return start.run(systems, options.rounds)
         case _:
-            return compare.run(systems, options.rounds, options.seconds, options.connections)
+            return compare.run(
+                systems, options.rounds, options.seconds, options.connections, options.pages
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved; medians are told")
     parser.add_argument("--connections", type=int, default=64, help="of compare")
+    parser.add_argument(
+        "--pages", type=int, default=8, help="of compare: header sets that take turns"
+    )
     parser.add_argument("--clients", type=int, default=1000, help="of idle")
     parser.add_argument("--only", default="", help="systems by name, separated by commas")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")

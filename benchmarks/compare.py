@@ -1,7 +1,7 @@
 """The comparison: an authenticated GET as a browser sends it, every system, interleaved rounds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks import table
@@ -64,11 +64,11 @@ class Figures:
 
 
 def run(
-    systems: Sequence[System], rounds: int, seconds: float, connections: int
+    systems: Sequence[System], rounds: int, seconds: float, connections: int, pages: int
 ) -> tuple[str, dict[str, Any]]:
     """The table, and the same as plain data."""
     with prepared(systems) as field:
-        samples = _measure(field, rounds, seconds, connections)
+        samples = _measure(field, rounds, seconds, connections, pages)
         figures = [
             Figures(one.system, samples[one.system.name], _ratios(samples, one.system.name))
             for one in field.running
@@ -80,9 +80,9 @@ def run(
 
 
 def _measure(
-    field: Field, rounds: int, seconds: float, connections: int
+    field: Field, rounds: int, seconds: float, connections: int, pages: int
 ) -> dict[str, list[Sample]]:
-    scripts = {one.system.name: one.script(_PATH) for one in field.running}
+    scripts = {one.system.name: replace(one.script(_PATH), pages=pages) for one in field.running}
 
     def measure(one: Running) -> Sample:
         return sample(one, scripts[one.system.name], seconds, connections)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmarks.processes import LOAD_CORE
 
-# Without a `request` function wrk renders the request once: the script costs nothing per request.
 _SCRIPT = """
 wrk.method = {method}
 {body}
 {headers}
+{pages}
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
@@ -21,6 +21,23 @@ done = function(summary, latency, requests)
     summary.requests, summary.duration / 1e6, summary.bytes,
     latency:percentile(50), latency:percentile(99),
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+# Without a `request` function wrk renders the request once: the script costs nothing per request.
+# With one, no two requests in a row have the same headers, as when a browser has many pages open.
+_PAGES = """
+local pages, turn = {{}}, 0
+function init(args)
+  for page = 1, {count} do
+    wrk.headers["Referer"] = wrk.headers["Referer"] .. page
+    pages[page] = wrk.format()
+  end
+end
+function request()
+  turn = turn % {count} + 1
+  return pages[turn]
 end
 """
 
@@ -44,6 +61,7 @@ class Script:
     headers: Mapping[str, str]
     method: str = "GET"
     body_bytes: int = 0
+    pages: int = 1
 
 
 def run(script: Script, folder: Path, seconds: float, connections: int) -> Load:
@@ -71,4 +89,5 @@ def _lua(script: Script) -> str:
         for name, value in script.headers.items()
     )
     body = f'wrk.body = string.rep("x", {script.body_bytes})' if script.body_bytes else ""
-    return _SCRIPT.format(method=json.dumps(script.method), body=body, headers=headers)
+    pages = _PAGES.format(count=script.pages) if script.pages > 1 else ""
+    return _SCRIPT.format(method=json.dumps(script.method), body=body, headers=headers, pages=pages)

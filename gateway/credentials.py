@@ -6,6 +6,7 @@ store or login provider, never costs anybody their session.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,12 @@ from gateway.sessions.revocation import DenySet, Revocation
 from gateway.sessions.session import Device
 from gateway.sessions.store import StoreUnavailable
 from gateway.tasks import Tasks
-from gateway.tokens.access import MAX_LEEWAY, AccessToken, Signer
+from gateway.tokens.access import MAX_LEEWAY, AccessToken, Signer, UnfitPrincipal
+
+_log = logging.getLogger(__name__)
+
+# Why a session ended whose person fits no token any more: too many groups, as a rule.
+UNFIT: Final = "account-unfit"
 
 # Cookies go a little before the tokens in them, so that browsers do not show what just expired.
 _COOKIE_MARGIN: Final = 5
@@ -55,6 +61,11 @@ class Issued:
     @property
     def access_lifetime(self) -> int:
         return max(0, ceil(self.expires_at - self.issued_at))
+
+    @property
+    def access_cookie_lifetime(self) -> int:
+        """How many seconds browsers keep the access cookie."""
+        return _cookie_lifetime(self.issued_at, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +121,17 @@ class Credentials:
     ) -> Issued:
         """Begin a session. What the browser held before ends, it may have been planted (S10).
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, and UnfitPrincipal for a person whom no access token can describe;
+        no session is left behind then.
         """
         grant = await self._lifecycle.start(principal, device, previous_refresh)
         if previous_access and previous_access.session_id:
             await self._lifecycle.end(previous_access.session_id, "replaced")
-        return self._issue(grant, principal)
+        try:
+            return self._issue(grant, principal)
+        except UnfitPrincipal as error:
+            await self._end_unfit(grant, error)
+            raise
 
     async def renew(self, refresh_token: str, device: Device) -> Issued | Ended:
         """Give new credentials for a refresh token. Raises StoreUnavailable."""
@@ -152,9 +168,19 @@ class Credentials:
         if person is None:
             await self._lifecycle.end(grant.session.id, "account gone or disabled")
             return Ended(clear=True, reason="account-gone")
+        try:
+            issued = self._issue(grant, person)
+        except UnfitPrincipal as error:
+            await self._end_unfit(grant, error)
+            return Ended(clear=True, reason=UNFIT)
         if person != known:
             await self._remember(grant.session.id, person)
-        return self._issue(grant, person)
+        return issued
+
+    async def _end_unfit(self, grant: Grant, error: UnfitPrincipal) -> None:
+        """End the session: no request could ever show who it belongs to."""
+        _log.warning("a session ends: %s", error)
+        await self._end(grant.session.id, "account fits no token")
 
     async def _remember(self, session_id: str, person: Principal) -> None:
         """Keep the newer picture; if that fails, the next renewal asks again."""
@@ -168,11 +194,11 @@ class Credentials:
             principal, session.id, session.head, now, session.ends / 1000, self._token_id()
         )
         # Spans of the store's clock, so that a clock of ours that is off shortens no cookie.
-        access_age = max(1, int(expires_at - now) - _COOKIE_MARGIN)
-        set_cookies = [self._cookies.set_access(token, access_age)]
+        set_cookies = [self._cookies.set_access(token, _cookie_lifetime(now, expires_at))]
+        refresh_age = max(1, grant.refresh_lifetime // 1000)
         if grant.refresh_token is not None:
-            refresh_age = max(1, grant.refresh_lifetime // 1000)
             set_cookies.append(self._cookies.set_refresh(grant.refresh_token, refresh_age))
+        set_cookies += self._cookies.set_session(refresh_age)
         return Issued(
             principal=principal,
             access_token=token,
@@ -216,12 +242,12 @@ class Credentials:
         held = await self._lifecycle.refresh(refresh_token)
         return held.session.principal.subject if isinstance(held, Grant) else None
 
-    async def _end(self, session_id: str) -> bool:
+    async def _end(self, session_id: str, why: str = "signed out") -> bool:
         try:
-            await self._lifecycle.end(session_id, "signed out")
+            await self._lifecycle.end(session_id, why)
         except StoreUnavailable:
             self._deny_at_once(session_id=session_id)
-            self._queue(session_id, lambda: self._lifecycle.end(session_id, "signed out"))
+            self._queue(session_id, lambda: self._lifecycle.end(session_id, why))
             return False
         return True
 
@@ -246,3 +272,7 @@ class Credentials:
                     return
         finally:
             self._queued.discard(name)
+
+
+def _cookie_lifetime(now: float, expires_at: float) -> int:
+    return max(1, int(expires_at - now) - _COOKIE_MARGIN)

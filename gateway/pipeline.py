@@ -6,21 +6,43 @@ doors to it. Whatever is not allowed by a rule that was written down is refused.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from math import inf
 from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
-from gateway.headers.cookies import NOTHING_FOUND, Found, OurCookies
+from gateway.decision import (
+    Authenticated,
+    Decision,
+    Expired,
+    Forward,
+    Presented,
+    Reason,
+    Refuse,
+    Renew,
+)
+from gateway.headers.cookies import NOTHING_FOUND, OurCookies
 from gateway.headers.identity import IdentityHeaders
 from gateway.identity.principal import Principal
 from gateway.policy.access import Access, Verdict, permits
 from gateway.policy.cross_site import CrossSite, cross_site_verdict, preflight_method
+from gateway.policy.detour import survives_detour
 from gateway.policy.navigation import is_navigation
 from gateway.policy.routes import Ambiguous, Route, Routes
 from gateway.request import Request
-from gateway.tokens.access import AccessToken, BadToken
+from gateway.tokens.access import AccessToken, BadToken, ExpiredToken
 from gateway.tokens.foreign import KeysUnavailable
+
+__all__ = [
+    "FORWARD_AUTH",
+    "PORTAL",
+    "Authenticated",
+    "Decision",
+    "Forward",
+    "Pipeline",
+    "Reason",
+    "Refuse",
+    "Renew",
+    "Settings",
+]
 
 # Routes to these names never leave the process.
 PORTAL = "@portal"
@@ -39,67 +61,6 @@ class Asserts(Protocol):
     ) -> tuple[str, float]: ...
 
 
-class Reason(StrEnum):
-    """Why a request was refused, in the words of the log."""
-
-    MALFORMED = "malformed"
-    AMBIGUOUS = "ambiguous"
-    NO_ROUTE = "no-route"
-    CROSS_SITE = "cross-site"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    STORE_UNAVAILABLE = "store-unavailable"
-    KEYS_UNAVAILABLE = "keys-unavailable"
-    LIMIT = "limit"
-    UPSTREAM = "upstream"
-    ERROR = "error"
-
-
-@dataclass(slots=True, eq=False)
-class Authenticated:
-    """A verified access token with what is rendered from it once, good until *rendered_until*.
-
-    *seen* turns true when the session was told that this generation is in use.
-    """
-
-    token: AccessToken
-    identity_lines: bytes
-    rendered_until: float = inf
-    seen: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Forward:
-    """Let the request through, as *authenticated* or as nobody, with *cookie* as Cookie header."""
-
-    route: Route
-    authenticated: Authenticated | None
-    cookie: bytes
-    hide_authorization: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Renew:
-    """Rotate *refresh_token* first, then decide again."""
-
-    route: Route
-    refresh_token: str
-
-
-@dataclass(slots=True, eq=False)
-class Refuse:
-    """Answer *status* ourselves. *location* is where a person is sent instead."""
-
-    status: int
-    reason: Reason
-    detail: str
-    route: Route | None = None
-    location: str | None = None
-
-
-Decision = Forward | Renew | Refuse
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the way through needs to know of the configuration."""
@@ -110,16 +71,8 @@ class Settings:
     transparent_refresh: TransparentRefresh = "inline"
 
 
-@dataclass(slots=True, eq=False)
-class _Presented:
-    """A Cookie header, read and verified once."""
-
-    found: Found
-    others: bytes
-    authenticated: Authenticated | None = None
-
-
-_NOBODY: Final = _Presented(NOTHING_FOUND, b"")
+_EXPIRED: Final = Expired.EXPIRED
+_NOBODY: Final = Presented(NOTHING_FOUND, b"")
 _PUBLIC: Final = Access.PUBLIC
 _ALLOW: Final = Verdict.ALLOW
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -128,7 +81,7 @@ _ANYWHERE: Final = Route("/*", FORWARD_AUTH)
 
 
 class Pipeline:
-    """Decides; built anew whenever the configuration or the keys change."""
+    """Decides; built anew for every configuration, and made to forget whenever keys change."""
 
     def __init__(
         self,
@@ -151,8 +104,12 @@ class Pipeline:
         self._assertions = assertions
         # Two generations of what was read before: bounded, and one look-up in the usual case.
         self._remembered = remembered
-        self._recent: dict[bytes, _Presented] = {}
-        self._older: dict[bytes, _Presented] = {}
+        self._recent: dict[bytes, Presented] = {}
+        self._older: dict[bytes, Presented] = {}
+
+    def forget(self) -> None:
+        """Prove everything again: what keys that are gone had proven is proven no longer."""
+        self._recent, self._older = {}, {}
 
     def decide(self, request: Request, now: float) -> Decision:
         """Decide about *request* at *now* (seconds since the epoch)."""
@@ -188,37 +145,60 @@ class Pipeline:
                 authenticated = None
             elif now >= authenticated.rendered_until:
                 self._render(authenticated, now)
-        by_bearer = False
-        if authenticated is None and "authorization" in request.noted:
-            authenticated = self._from_bearer(request, now)
-            by_bearer = authenticated is not None
-        if request.upgrade or request.method not in _SAFE_METHODS:
-            refused = self._cross_site(request, route, presented, by_bearer=by_bearer)
-            if refused is not None:
-                return refused
-        if (
-            authenticated is None
-            and presented.found.refresh is not None
-            and self._settings.transparent_refresh == "inline"
-        ):
-            return Renew(route, presented.found.refresh)
-        return self._authorize(request, route, authenticated, presented, by_bearer=by_bearer)
+        if authenticated is None:
+            return self._decide_without_cookie(route, request, presented, now)
+        refused = self._cross_site(request, route, presented)
+        return refused or self._authorize(request, route, authenticated, presented)
+
+    def _decide_without_cookie(
+        self, route: Route, request: Request, presented: Presented, now: float
+    ) -> Decision:
+        """Decide where no cookie proves anybody: by bearer token, after a renewal, or as nobody."""
+        expired = presented.has_expired(now)
+        if "authorization" in request.noted:
+            bearer = self._from_bearer(request, now)
+            if isinstance(bearer, Authenticated):
+                return self._authorize(request, route, bearer, presented, by_bearer=True)
+            expired = expired or bearer is _EXPIRED
+        refused = self._cross_site(request, route, presented)
+        return (
+            refused
+            or self._renewal(request, route, presented)
+            or self._authorize(request, route, None, presented, expired=expired)
+        )
 
     def decide_renewed(
         self, request: Request, route: Route, token: str | None, now: float
     ) -> Decision:
         """Decide again after a renewal: with the new access *token*, or with nobody."""
         presented = self._present(request.cookie)
-        authenticated = None
-        if token is not None:
-            authenticated = self._authenticate(token, now)
-        return self._authorize(request, route, authenticated, presented, by_bearer=False)
+        renewed = None if token is None else self._authenticate(token, now)
+        if isinstance(renewed, Authenticated):
+            return self._authorize(request, route, renewed, presented)
+        expired = presented.has_expired(now)
+        return self._authorize(request, route, None, presented, expired=expired)
 
     def sign_in_location(self, request: Request) -> str:
         """Where a person signs in, and comes back from to where they were going."""
-        query = "" if request.target.query is None else f"?{request.target.query}"
-        return_to = quote(request.target.raw.partition("?")[0] + query, safe="/")
-        return f"{self._settings.prefix}/login?rd={return_to}"
+        return self._location("login", request)
+
+    def _location(self, page: str, request: Request) -> str:
+        return f"{self._settings.prefix}/{page}?rd={quote(request.target.raw, safe='/')}"
+
+    def _renewal(
+        self, request: Request, route: Route, presented: Presented
+    ) -> Renew | Refuse | None:
+        """How the session that the request seems to have may be renewed first, if it may."""
+        found = presented.found
+        match self._settings.transparent_refresh:
+            case "inline":
+                return None if found.refresh is None else Renew(route, found.refresh)
+            case "redirect" if found.session and survives_detour(request, self._own(request)):
+                detail = "Your access token has expired; a new one is given at another address."
+                location = self._location("refresh", request)
+                return Refuse(401, Reason.EXPIRED, detail, route, location, sent_by=307)
+            case _:
+                return None
 
     def _unmatched(self, request: Request, match: Route | Ambiguous | None) -> Route | Refuse:
         """A real CORS preflight is decided by the route of the method that it asks about."""
@@ -234,31 +214,35 @@ class Pipeline:
             return Refuse(400, Reason.AMBIGUOUS, "The path can be understood in several ways.")
         return Refuse(404, Reason.NO_ROUTE, "Nothing is served at this address.")
 
-    def _present(self, cookie: bytes) -> _Presented:
+    def _present(self, cookie: bytes) -> Presented:
         presented = self._recent.get(cookie)
         if presented is not None:
             return presented
         presented = self._older.get(cookie)
         if presented is None:
             found = self._cookies.find(cookie.decode("latin-1"))
-            presented = _Presented(found, found.others.encode("latin-1"))
+            presented = Presented(found, found.others.encode("latin-1"))
             if len(cookie) > _REMEMBERED_BYTES:
                 return presented
         self._remember(cookie, presented)
         return presented
 
-    def _remember(self, key: bytes, presented: _Presented) -> None:
+    def _remember(self, key: bytes, presented: Presented) -> None:
         if len(self._recent) >= self._remembered:
             self._older, self._recent = self._recent, {}
         self._recent[key] = presented
 
-    def _from_cookie(self, presented: _Presented, now: float) -> Authenticated | None:
+    def _from_cookie(self, presented: Presented, now: float) -> Authenticated | None:
         if presented.found.access is None:
             return None
-        presented.authenticated = self._authenticate(presented.found.access, now)
-        return presented.authenticated
+        authenticated = self._authenticate(presented.found.access, now)
+        if authenticated is _EXPIRED:
+            presented.expired = True
+            return None
+        presented.authenticated = authenticated
+        return authenticated
 
-    def _from_bearer(self, request: Request, now: float) -> Authenticated | None:
+    def _from_bearer(self, request: Request, now: float) -> Authenticated | Expired | None:
         """RFC 6750 §2.1. A bearer token that is not ours is the app's business."""
         value = request.noted["authorization"]
         if value[: len(_BEARER)].lower() != _BEARER:
@@ -268,20 +252,22 @@ class Pipeline:
         if presented is None:
             token = value[len(_BEARER) :].strip().decode("latin-1")
             authenticated = self._authenticate(token, now)
-            if authenticated is None:
-                return None
-            presented = _Presented(NOTHING_FOUND, b"", authenticated)
+            if authenticated is None or authenticated is _EXPIRED:
+                return authenticated
+            presented = Presented(NOTHING_FOUND, b"", authenticated)
             self._remember(key, presented)
         authenticated = presented.authenticated
         if authenticated is None or self._is_over(authenticated, now):
-            return None
+            return _EXPIRED if presented.has_expired(now) else None
         if now >= authenticated.rendered_until:
             self._render(authenticated, now)
         return authenticated
 
-    def _authenticate(self, token: str, now: float) -> Authenticated | None:
+    def _authenticate(self, token: str, now: float) -> Authenticated | Expired | None:
         try:
             access = self._verify(token, now)
+        except ExpiredToken:
+            return _EXPIRED
         except BadToken:
             return None
         authenticated = Authenticated(access, b"")
@@ -302,35 +288,42 @@ class Pipeline:
         return (
             now >= token.expires_at
             or now < token.issued_at - _FUTURE
+            or now < token.not_before - _FUTURE
             or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
         )
 
-    def _cross_site(
-        self, request: Request, route: Route, presented: _Presented, *, by_bearer: bool
-    ) -> Refuse | None:
+    def _cross_site(self, request: Request, route: Route, presented: Presented) -> Refuse | None:
         """Refuse what another site's page may have sent on the strength of our cookies."""
+        if not request.upgrade and request.method in _SAFE_METHODS:
+            return None
         protect = (
             self._settings.protect_cross_site if route.cross_site is None else route.cross_site
         )
-        rides_on_cookies = presented.found.access is not None or presented.found.refresh is not None
-        if not protect or by_bearer or not rides_on_cookies:
+        found = presented.found
+        rides_on_cookies = found.access is not None or found.refresh is not None or found.session
+        if not protect or not rides_on_cookies:
             return None
-        own = self._settings.own_origins | {f"{request.scheme}://{request.authority}"}
-        verdict = cross_site_verdict(request.method, request.headers, own, upgrade=request.upgrade)
+        verdict = cross_site_verdict(
+            request.method, request.headers, self._own(request), upgrade=request.upgrade
+        )
         if verdict is CrossSite.ALLOWED:
             return None
         return Refuse(
             403, Reason.CROSS_SITE, "A page of another site may not do this in your name.", route
         )
 
+    def _own(self, request: Request) -> frozenset[str]:
+        return self._settings.own_origins | {f"{request.scheme}://{request.authority}"}
+
     def _authorize(
         self,
         request: Request,
         route: Route,
         authenticated: Authenticated | None,
-        presented: _Presented,
+        presented: Presented,
         *,
-        by_bearer: bool,
+        by_bearer: bool = False,
+        expired: bool = False,
     ) -> Decision:
         principal = None if authenticated is None else authenticated.token.principal
         verdict = permits(route.access, principal)
@@ -343,6 +336,8 @@ class Pipeline:
             location = self.sign_in_location(request)
         elif route.preflight and preflight_method(request.method, request.headers):
             return Forward(route, None, presented.others)
+        if expired:
+            return Refuse(401, Reason.EXPIRED, "Your access token has expired.", route, location)
         return Refuse(401, Reason.UNAUTHENTICATED, "Sign in first.", route, location)
 
 
@@ -352,7 +347,7 @@ _FUTURE: Final = 60.0
 _REMEMBERED_BYTES: Final = 8192
 
 
-def _forward_publicly(request: Request, route: Route, presented: _Presented) -> Forward:
+def _forward_publicly(request: Request, route: Route, presented: Presented) -> Forward:
     """The portal alone may see our cookies."""
     cookie = request.cookie if route.upstream == PORTAL else presented.others
     return Forward(route, None, cookie)

@@ -8,6 +8,7 @@ import pytest
 from gateway.credentials import Ended, Issued
 from gateway.sessions.session import Device
 from gateway.sessions.store import StoreUnavailable
+from gateway.tokens.access import UnfitPrincipal
 from tests.portal.house import House
 
 LAPTOP = Device("Firefox", "192.0.2.1")
@@ -274,3 +275,29 @@ async def test_an_expired_access_token_still_signs_out(house):
     await house.credentials.sign_out(None, access, everywhere=False)
 
     assert await house.lifecycle.list("alice") == []
+
+
+def put_into_too_many_groups(house):
+    house.change("alice", groups=tuple(f"department-{n:04}" for n in range(400)))
+
+
+async def test_a_person_who_fits_no_token_leaves_no_session_behind(house, caplog):
+    put_into_too_many_groups(house)
+
+    with pytest.raises(UnfitPrincipal):
+        await signed_in(house)
+
+    assert await house.lifecycle.list("alice") == []
+    assert len([record for record in caplog.records if "400 groups" in record.message]) == 1
+
+
+async def test_a_session_ends_at_the_renewal_where_its_person_fits_no_token_any_more(house, caplog):
+    issued = await signed_in(house)
+    put_into_too_many_groups(house)
+    house.clock.advance(900)
+
+    ended = await house.credentials.renew(refresh_token_of(issued), LAPTOP)
+
+    assert ended == Ended(clear=True, reason="account-unfit")
+    assert await house.lifecycle.list("alice") == []
+    assert len([record for record in caplog.records if "400 groups" in record.message]) == 1

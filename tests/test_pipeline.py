@@ -45,7 +45,9 @@ def token(subject="alice", groups=(), session_id="s1", now=NOW, generation=1) ->
 def pipeline(deny=None, verify=VERIFIER.verify, assertions=None, **settings) -> Pipeline:
     return Pipeline(
         routes=Routes(ROUTES),
-        cookies=our_cookies(secure=False),
+        cookies=our_cookies(
+            secure=False, says_session=settings.get("transparent_refresh") == "redirect"
+        ),
         identity=IdentityHeaders(assertion="X-Assertion" if assertions else None),
         verify=verify,
         denies=(DenySet() if deny is None else deny).denies,
@@ -179,6 +181,102 @@ def test_only_the_inline_way_renews_here(mode):
     assert refused(decision) == (401, Reason.UNAUTHENTICATED)
 
 
+HELD = "refreshTokenHeld=1"
+SAME_ORIGIN = {"sec_fetch_site": "same-origin", "sec_fetch_mode": "cors"}
+
+
+def redirecting() -> Pipeline:
+    return pipeline(transparent_refresh="redirect")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request("/x?a=1&b=[2]", cookie=HELD, sec_fetch_mode="navigate"),
+        request("/x?a=1&b=[2]", "POST", cookie=HELD, **SAME_ORIGIN),
+        request("/x?a=1&b=[2]", "DELETE", cookie=HELD, access=token(now=NOW - 5000)),
+        request("/optional/x?a=1&b=[2]", cookie=HELD, **SAME_ORIGIN),
+    ],
+    ids=["navigation", "post", "program with an expired token", "optional"],
+)
+def test_the_redirect_way_sends_whoever_says_to_have_a_session_to_its_renewal(asked):
+    decision = redirecting().decide(asked, NOW)
+
+    assert refused(decision) == (401, Reason.EXPIRED)
+    assert decision.sent_by == 307
+    assert decision.location == f"/auth/refresh?rd={asked.target.path}%3Fa%3D1%26b%3D%5B2%5D"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(upgrade=True, cookie=HELD, origin="http://localhost"),
+        request(cookie=HELD, sec_fetch_mode="navigate", sec_purpose="prefetch"),
+        request(method="POST", cookie=HELD, transfer_encoding="chunked"),
+        request(access=token(now=NOW - 5000)),
+        request(refresh="r1"),
+        request(),
+    ],
+    ids=["websocket", "prefetch", "streamed", "no claim", "refresh token only", "nothing"],
+)
+def test_the_redirect_way_answers_401_to_all_others(asked):
+    decision = redirecting().decide(asked, NOW)
+
+    assert refused(decision)[0] == 401
+    assert decision.location is None
+
+
+def test_o6_without_a_claim_of_a_session_a_navigation_goes_straight_to_sign_in():
+    decision = redirecting().decide(request(sec_fetch_mode="navigate"), NOW)
+
+    assert (decision.location, decision.sent_by) == ("/auth/login?rd=/x", 303)
+
+
+def test_the_redirect_way_lets_public_paths_and_living_tokens_through():
+    decider = redirecting()
+
+    for asked in (
+        request("/public/x", cookie=HELD),
+        request(cookie=HELD, access=token()),
+        request(cookie=HELD, bearer=token()),
+    ):
+        decision = decider.decide(asked, NOW)
+        assert isinstance(decision, Forward)
+        assert decision.cookie == b""
+
+
+def test_o9_another_sites_post_is_refused_before_it_is_sent_to_its_renewal():
+    decision = redirecting().decide(
+        request(method="POST", cookie=HELD, sec_fetch_site="cross-site"), NOW
+    )
+
+    assert refused(decision) == (403, Reason.CROSS_SITE)
+
+
+@pytest.mark.parametrize("mode", ["inline", "redirect", "off"])
+@pytest.mark.parametrize("known", [False, True], ids=["met expired", "met good"])
+@pytest.mark.parametrize("how", ["access", "bearer"])
+def test_a_token_that_has_expired_is_told_from_none_and_from_a_bad_one(mode, known, how):
+    decider = pipeline(transparent_refresh=mode)
+    asked = request(**{how: token()})
+    if known:
+        assert isinstance(decider.decide(asked, NOW), Forward)
+
+    assert refused(decider.decide(asked, NOW + 900)) == (401, Reason.EXPIRED)
+    assert refused(decider.decide(request(**{how: "garbage"}), NOW)) == (
+        401,
+        Reason.UNAUTHENTICATED,
+    )
+
+
+def test_an_expired_token_whose_renewal_failed_is_said_to_have_expired():
+    decider = pipeline()
+    asked = request(access=token(now=NOW - 5000), refresh="r1")
+    renew = decider.decide(asked, NOW)
+
+    assert refused(decider.decide_renewed(asked, renew.route, None, NOW)) == (401, Reason.EXPIRED)
+
+
 def test_public_paths_never_renew_and_optional_ones_do():
     decider = pipeline()
 
@@ -209,6 +307,42 @@ def test_the_expiry_is_checked_on_every_hit_of_what_was_verified_before():
     assert refused(decider.decide(asked, NOW + 900))[0] == 401
     assert isinstance(decider.decide(asked, NOW), Forward)
     assert refused(decider.decide(asked, NOW - 3600))[0] == 401
+
+
+def test_a_token_that_begins_later_counts_for_nothing_after_the_clock_was_set_back():
+    asked = []
+
+    def verify(token, now):
+        asked.append((token, now))
+        return AccessToken(
+            Principal("alice"), "", 0, NOW - 900, NOW + 900, issuer="other", not_before=NOW
+        )
+
+    decider = pipeline(verify=verify)
+    assert isinstance(decider.decide(request(access="t"), NOW), Forward)
+    assert isinstance(decider.decide(request(access="t"), NOW), Forward)
+
+    assert refused(decider.decide(request(access="t"), NOW - 120)) == (401, Reason.UNAUTHENTICATED)
+    assert asked == [("t", NOW)]
+
+
+def test_what_keys_had_proven_is_asked_again_once_they_changed():
+    asked = []
+
+    def verify(token, now):
+        asked.append(token)
+        return VERIFIER.verify(token, now)
+
+    decider = pipeline(verify=verify)
+    shown, by_bearer = token(), token("bob")
+    for _ in range(2):
+        decider.decide(request(access=shown), NOW)
+        decider.decide(request(bearer=by_bearer), NOW)
+    decider.forget()
+    decider.decide(request(access=shown), NOW)
+    decider.decide(request(bearer=by_bearer), NOW)
+
+    assert asked == [shown, by_bearer] * 2
 
 
 def test_j7_a_revoked_session_is_denied_at_once_though_its_token_was_verified_before():

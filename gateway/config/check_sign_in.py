@@ -15,6 +15,12 @@ def providers(subject: Subject) -> Iterator[Finding]:
             ("auth", "registration"),
             "needs a place for new users: add database: sqlite:///data/gateway.db to login",
         )
+    if file.auth.registration and any(item.upstream for item in file.login):
+        yield from subject.error(
+            ("auth", "registration"),
+            "is impossible beside login by upstream, which cannot tell whose names are taken: "
+            "whoever registered one of them would become that user",
+        )
     if file.login or file.tokens.accept or subject.unreadable(("login",), ("tokens", "accept")):
         return
     for at, section in subject.items("routes", file.routes):
@@ -39,6 +45,12 @@ def signing_keys(subject: Subject) -> Iterator[Finding]:
             yield from subject.error(
                 ("tokens", "keys"),
                 f"secrets are for HS256; {section.algorithm} needs the name of a folder",
+            )
+        if section.algorithm == "HS256" and subject.file.headers.assertion is not None:
+            yield from subject.error(
+                ("headers", "assertion"),
+                "needs keys that can be published, for the app to verify it; HS256 has none: "
+                "take ES256, EdDSA or RS256",
             )
     for at, item in subject.items("tokens.keys", secrets or ()):
         if complaint := weakness(item.secret.reveal()):

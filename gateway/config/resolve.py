@@ -96,6 +96,7 @@ def cookies(file: File) -> OurCookies:
         # Only renewal on the way needs the refresh token on every request.
         refresh_path="/" if inline else file.auth.prefix,
         prefixed=file.cookies.prefix == "auto",
+        says_session=file.auth.transparent_refresh == "redirect",
     )
 
 

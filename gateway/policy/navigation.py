@@ -11,7 +11,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 def is_navigation(method: str, headers: Mapping[str, str], *, upgrade: bool = False) -> bool:
     """Decide by *headers* (lower-case names), Fetch Metadata first, else by what is accepted."""
-    if upgrade or method not in ("GET", "HEAD") or _is_prefetch(headers):
+    if upgrade or method not in ("GET", "HEAD") or is_prefetch(headers):
         return False
     mode = headers.get("sec-fetch-mode")
     if mode is not None:
@@ -22,7 +22,7 @@ def is_navigation(method: str, headers: Mapping[str, str], *, upgrade: bool = Fa
     return _accepts_a_page(headers.get("accept", ""))
 
 
-def _is_prefetch(headers: Mapping[str, str]) -> bool:
+def is_prefetch(headers: Mapping[str, str]) -> bool:
     """`Sec-Purpose: prefetch;prerender` and the older `Purpose`: nobody is looking yet."""
     return "prefetch" in (headers.get("sec-purpose", "") + headers.get("purpose", "")).lower()
 

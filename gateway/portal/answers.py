@@ -10,6 +10,11 @@ from aiohttp import web
 from gateway.identity.principal import Principal
 from gateway.portal.portal import PORTAL
 
+# Whose fault it is, only the log says: it names the user and the size of their groups.
+UNFIT_ACCOUNT = (
+    "Your account cannot be signed in: its groups and claims do not fit into an access token. "
+    "Please tell whoever runs this site."
+)
 FORM_TYPES = ("application/x-www-form-urlencoded",)
 
 

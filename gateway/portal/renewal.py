@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from gateway.credentials import Ended, Issued
+from gateway.credentials import UNFIT, Ended, Issued
 from gateway.observability.audit import AuditKind
-from gateway.portal.answers import Refusal, json_answer, user_object
+from gateway.portal.answers import UNFIT_ACCOUNT, Refusal, json_answer, user_object
 from gateway.portal.client import cookies_of, device_of, record
 from gateway.portal.portal import PORTAL
 from gateway.portal.visitor import signed_in
@@ -26,6 +26,8 @@ async def refresh_token(request: web.Request) -> web.Response:
         case Ended(clear, reason):
             record(request, AuditKind.REFRESH_REFUSED, reason)
             cleared = portal.cookies.clear() if clear else ()
+            if reason == UNFIT:
+                raise Refusal(403, UNFIT_ACCOUNT, set_cookies=cleared)
             raise Refusal(401, "The session is over. Please sign in.", set_cookies=cleared)
         case Issued() as issued:
             return json_answer(

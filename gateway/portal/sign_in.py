@@ -17,6 +17,7 @@ from gateway.observability.audit import AuditKind
 from gateway.policy.return_to import safe_return
 from gateway.portal import returns
 from gateway.portal.answers import (
+    UNFIT_ACCOUNT,
     Refusal,
     json_answer,
     see_other,
@@ -33,6 +34,7 @@ from gateway.portal.portal import PORTAL
 from gateway.portal.throttle import TooManyFailures
 from gateway.portal.visitor import Nobody, SignedIn, shown_access, visitor_of
 from gateway.sessions.store import StoreUnavailable
+from gateway.tokens.access import UnfitPrincipal
 
 _NOTICES = {
     "signed-out": Message("success", "You are signed out."),
@@ -77,9 +79,12 @@ async def sign_in(request: web.Request) -> web.Response:
 
 async def begin_session(request: web.Request, principal: Principal) -> Issued:
     """Start a session; what the browser held before, planted or not, ends (SECURITY S10)."""
-    return await request.app[PORTAL].credentials.sign_in(
-        principal, device_of(request), cookies_of(request).refresh, shown_access(request)
-    )
+    try:
+        return await request.app[PORTAL].credentials.sign_in(
+            principal, device_of(request), cookies_of(request).refresh, shown_access(request)
+        )
+    except UnfitPrincipal:
+        raise Refusal(403, UNFIT_ACCOUNT, "all") from None
 
 
 def arrive(request: web.Request, fields: Mapping[str, object], issued: Issued) -> web.Response:

@@ -85,14 +85,15 @@ class Answering:
             self._tell(AuditKind.CROSS_SITE_REFUSED, None, self.request)
         request = self.request
         if refused.location is not None:
-            lines, body = answers.redirect(refused.location)
-            self.answer(303, lines, body)
+            lines, body = answers.send_to(refused.location, refused.sent_by)
+            self.answer(refused.sent_by, lines, body)
             return
-        extra = ['WWW-Authenticate: Bearer realm="gateway"'] if refused.status == 401 else []
+        expired = refused.reason is Reason.EXPIRED
+        extra = [answers.challenge(expired=expired)] if refused.status == 401 else []
         if refused.status == 503:
             extra.append(_RETRY_AFTER)
         sign_in = None
-        if refused.reason is Reason.UNAUTHENTICATED:
+        if refused.reason in (Reason.UNAUTHENTICATED, Reason.EXPIRED):
             sign_in = self._plane.pipeline.sign_in_location(request)
         lines, body = answers.answer(
             request,

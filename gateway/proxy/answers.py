@@ -79,9 +79,24 @@ def answer(
     return problem(status, detail, code=code, request_id=request_id, sign_in=sign_in, extra=extra)
 
 
-def redirect(location: str, extra: Iterable[str] = ()) -> tuple[bytes, bytes]:
-    """Return head lines and (empty) body of an answer that sends a person to *location*."""
-    return _head(None, 0, (f"Location: {location}", *extra)), b""
+def send_to(location: str, status: int) -> tuple[bytes, bytes]:
+    """Return head lines and (empty) body of an answer that sends whoever asked to *location*.
+
+    A 307 says nothing else. The request goes on as it was, and a Referrer-Policy here would rule
+    it from now on: `Origin: null`, and no Referer, for an app that checks them (Fetch §4.4).
+    """
+    line = f"Location: {location}"
+    if status == HTTPStatus.TEMPORARY_REDIRECT:
+        return f"\r\n{line}".encode("latin-1") + EMPTY, b""
+    return _head(None, 0, (line,)), b""
+
+
+def challenge(*, expired: bool) -> str:
+    """Return the challenge of a 401 (RFC 6750 §3): which error, only where a token came along."""
+    line = 'WWW-Authenticate: Bearer realm="gateway"'
+    if not expired:
+        return line
+    return line + ', error="invalid_token", error_description="The access token expired"'
 
 
 def status_line(status: int) -> bytes:

@@ -150,8 +150,7 @@ class Exchange(Answering):
         status, lines = forward_auth.status_and_lines(decision, self._plane.identity)
         if isinstance(decision, Refuse):
             self._decision = f"refuse:{decision.reason}"
-            extra = f"\r\nLocation: {decision.location}" if decision.location else ""
-            lines += extra.encode("latin-1")
+            lines += forward_auth.location_line(decision, self._asked)
             if decision.reason is Reason.CROSS_SITE:
                 self._tell(AuditKind.CROSS_SITE_REFUSED, None, self._asked or self.request)
         elif isinstance(decision, Forward):

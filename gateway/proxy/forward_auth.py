@@ -53,3 +53,13 @@ def status_and_lines(decision: Decision, identity: IdentityHeaders) -> tuple[int
             return 401, identity.render_anonymous()
         case _:
             return 403, identity.render_anonymous()
+
+
+def location_line(refused: Refuse, asked: Request | None) -> bytes:
+    """Return where the other proxy may send the person instead.
+
+    Recipes answer with 302 or 303, which make a GET of whatever it was, so nothing else is sent.
+    """
+    if refused.location is None or asked is None or asked.method not in ("GET", "HEAD"):
+        return b""
+    return f"\r\nLocation: {refused.location}".encode("latin-1")

@@ -16,6 +16,8 @@ HS256 = SMALLEST + "tokens: {algorithm: HS256, keys: [{secret: '%s'}]}\n"
     ("text", "message"),
     [
         ("auth: {registration: true}", "auth.registration: needs a place for new users"),
+        ("  - database: sqlite:///data/users.db\n  - upstream: {url: 'http://127.0.0.1/login'}\nauth: {registration: true}", "auth.registration: is impossible beside login by upstream"),
+        (f"tokens: {{algorithm: HS256, keys: [{{secret: {SECRET}}}]}}\nheaders: {{assertion: X-Assertion}}", "headers.assertion: needs keys that can be published"),
         ("tokens: {algorithm: HS256}", "tokens.algorithm: HS256 needs keys: [{secret: ${TOKEN_SECRET}}]"),
         (f"tokens: {{keys: [{{secret: {SECRET}}}]}}", "tokens.keys: secrets are for HS256; ES256 needs the name of a folder"),
         ("tokens: {access_lifetime: 7d}", "tokens.access_lifetime: must be shorter than sessions.idle_lifetime"),

@@ -118,3 +118,48 @@ def test_i6_the_app_cannot_set_cookies_of_our_names(value, ours):
 def test_a_cookie_that_a_browser_would_drop_is_never_sent():
     with pytest.raises(CookieTooLarge):
         HTTP.set_access("x" * 4096, 1)
+
+
+SAYS = our_cookies(secure=True, refresh_path="/api/v1/auth", says_session=True)
+
+
+def test_where_the_refresh_cookie_stays_away_a_third_says_that_there_is_one():
+    (value,) = SAYS.set_session(60)
+
+    assert value == (
+        "__Secure-refreshTokenHeld=1; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
+    )
+    assert HTTPS.set_session(60) == ()
+
+
+def test_c3_the_third_cookie_goes_with_the_others_and_can_go_alone():
+    *others, session = SAYS.clear()
+
+    assert others == list(our_cookies(secure=True, refresh_path="/api/v1/auth").clear())
+    assert SAYS.clear_session() == (session,)
+    assert session.startswith("__Secure-refreshTokenHeld=; ")
+    assert "; Path=/; Secure; HttpOnly; SameSite=Lax" in session
+    assert HTTPS.clear_session() == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "session"),
+    [
+        ("__Secure-refreshTokenHeld=1", True),
+        ("a=b; __Secure-refreshTokenHeld=whatever; __Host-accessToken=old", True),
+        ("__Host-accessToken=a; __Host-accessToken=b; __Secure-refreshTokenHeld=1", False),
+        ("refreshTokenHeld=1", False),
+        ("", False),
+    ],
+)
+def test_the_third_cookie_is_found_unless_planted_cookies_make_a_renewal_useless(header, session):
+    assert SAYS.find(header).session is session
+
+
+def test_i6_the_app_neither_sees_nor_sets_the_third_cookie():
+    assert (
+        SAYS.find("a=b; __Secure-refreshTokenHeld=1; =__Secure-refreshTokenHeld=1").others == "a=b"
+    )
+    assert SAYS.owns(b"__secure-refreshTokenHeld=1")
+    assert not HTTPS.owns(b"__Secure-refreshTokenHeld=1")
+    assert not HTTPS.owns(b"=; a=b")

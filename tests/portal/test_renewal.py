@@ -256,3 +256,14 @@ async def test_s7_a_disabled_user_is_out_with_the_next_renewal(browser, house):
 
     assert answer.status == 401
     assert cleared(answer)
+
+
+async def test_a_refresh_for_an_account_that_fits_no_token_any_more_says_so(browser, house):
+    await browser.login()
+    house.change("alice", groups=tuple(f"department-{n:04}" for n in range(400)))
+
+    answer = await browser.post("/refresh-token")
+
+    assert answer.status == 403
+    assert "do not fit into an access token" in (await answer.json())["detail"]
+    assert cleared(answer)

@@ -385,3 +385,14 @@ async def test_the_audit_log_learns_who_and_whence_but_no_secret(browser, house)
     (session,) = await house.lifecycle.list("alice")
     assert session.id not in repr(event)
     assert PASSWORD not in repr(event)
+
+
+async def test_an_account_that_fits_no_token_is_told_so_and_gets_no_session(browser, house):
+    house.change("alice", groups=tuple(f"department-{n:04}" for n in range(400)))
+
+    answer = await browser.login()
+
+    assert answer.status == 403
+    assert "do not fit into an access token" in (await answer.json())["detail"]
+    assert browser.cookies == {}
+    assert await house.lifecycle.list("alice") == []
