@@ -174,6 +174,8 @@ class Pipeline:
         presented = self._present(request.cookie)
         renewed = None if token is None else self._authenticate(token, now)
         if isinstance(renewed, Authenticated):
+            # Not yet in use: the client does not hold it, and may never, if this answer is lost.
+            renewed.seen = True
             return self._authorize(request, route, renewed, presented)
         expired = presented.has_expired(now)
         return self._authorize(request, route, None, presented, expired=expired)

@@ -298,6 +298,17 @@ def test_after_a_renewal_the_new_token_decides_and_nothing_is_renewed_twice():
     assert refused(without) == (401, Reason.UNAUTHENTICATED)
 
 
+def test_s5_a_renewal_alone_does_not_say_that_the_client_holds_the_new_token():
+    decider = pipeline()
+    renew = decider.decide(request("/x", refresh="r1"), NOW)
+
+    renewed = decider.decide_renewed(request("/x", refresh="r1"), renew.route, token(), NOW)
+    shown = decider.decide(request("/x", access=token()), NOW)
+
+    assert renewed.authenticated.seen, "nobody is to be told"
+    assert not shown.authenticated.seen
+
+
 def test_the_expiry_is_checked_on_every_hit_of_what_was_verified_before():
     decider = pipeline()
     asked = request(access=token())

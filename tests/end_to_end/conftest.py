@@ -1,6 +1,7 @@
 """Gateways in front of an app that knows nothing of sign-in; each is a process of its own."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.identity.password_hashes import Cost, make
 from tests.end_to_end.client import PASSWORD, Client
 from tests.end_to_end.echo_app import EchoApp
 from tests.end_to_end.running import Running, start
+from tests.sessions.servers import Postgres, Redis
 
 Config = Mapping[str, Any]
 StartGateway = Callable[..., Running]
@@ -45,6 +47,30 @@ def smallest(app: EchoApp, **sections: Any) -> dict[str, Any]:
         "login": [{"users": "users.yaml"}],
         **sections,
     }
+
+
+def shared_config(app: EchoApp, folder: Path, store: str, **sections: Any) -> dict[str, Any]:
+    """Return a configuration for gateways that share *folder*, *store* and users."""
+    users = write_users(folder, USERS)
+    sections["sessions"] = {"store": store, **sections.get("sessions", {})}
+    return smallest(app, login=[{"users": str(users)}], **sections)
+
+
+@pytest.fixture(scope="session")
+def store_urls() -> Iterator[Callable[[str, Path], str]]:
+    """Give URLs of stores; servers are started at first use and shared by all tests."""
+    with ExitStack() as servers:
+        started: dict[str, str] = {}
+
+        def url(kind: str, folder: Path) -> str:
+            if kind == "sqlite":
+                return f"sqlite:///{folder}/gateway.db"
+            if kind not in started:
+                server = {"postgresql": Postgres, "redis": Redis}[kind]
+                started[kind] = servers.enter_context(server.running()).url
+            return started[kind]
+
+        yield url
 
 
 @pytest.fixture(scope="session")

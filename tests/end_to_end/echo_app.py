@@ -57,6 +57,7 @@ class EchoApp:
         try:
             yield self
         finally:
+            self.release()
             self._call(runner.cleanup())
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(5)
