@@ -258,7 +258,7 @@ class Gateway:
             public_url=config.public_url,
             prefix=config.auth.prefix,
             registrar=self._directory if self._directory.registers else None,
-            renews=config.auth.transparent_refresh == "inline",
+            renews=config.auth.transparent_refresh != "off",
         )
         runner = web.AppRunner(build_portal(portal), access_log=None, handle_signals=False)
         await runner.setup()

@@ -15,6 +15,11 @@ UNFIT_ACCOUNT = (
     "Your account cannot be signed in: its groups and claims do not fit into an access token. "
     "Please tell whoever runs this site."
 )
+# RFC 6750 §3.1: said only where a token came along.
+EXPIRED = (
+    "WWW-Authenticate",
+    'Bearer error="invalid_token", error_description="The access token expired"',
+)
 FORM_TYPES = ("application/x-www-form-urlencoded",)
 
 
@@ -80,7 +85,7 @@ def with_refusal_headers(response: web.Response, refusal: Refusal) -> web.Respon
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)
     if refusal.status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+        response.headers.setdefault("WWW-Authenticate", "Bearer")  # RFC 9110 §11.6.1
     return with_cookies(response, refusal.set_cookies)
 
 

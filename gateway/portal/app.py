@@ -5,7 +5,7 @@ What it believes of a request's origin (address, scheme, host, request id) the d
 
 from aiohttp import web
 
-from gateway.portal import own_sessions, pages, registration, renewal, sign_in, sign_out
+from gateway.portal import detour, own_sessions, pages, registration, renewal, sign_in, sign_out
 from gateway.portal.edge import edge
 from gateway.portal.intake import LARGEST_BODY
 from gateway.portal.portal import PORTAL, Portal
@@ -28,6 +28,7 @@ def build(portal: Portal) -> web.Application:
             web.get(f"{at}/register", registration.register_page),
             web.post(f"{at}/register", registration.register),
             web.post(f"{at}/refresh-token", renewal.refresh_token),
+            web.route("*", f"{at}/refresh", detour.renew_and_return),
             web.get(f"{at}/session", renewal.session),
             web.get(f"{at}/logout", sign_out.sign_out_page),
             web.post(f"{at}/logout", sign_out.sign_out),

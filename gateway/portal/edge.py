@@ -110,6 +110,11 @@ def _from_aiohttp(error: web.HTTPException) -> Refusal:
 
 
 def _finish(request: web.Request, answer: web.StreamResponse) -> None:
+    if answer.status == HTTPStatus.TEMPORARY_REDIRECT:
+        # On its way the request stays what it was: a policy of ours would rule it from here on,
+        # as `Origin: null` for an app that checks it, or as the loss of a window's opener.
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return
     for name, value in _HEADERS.items():
         answer.headers.setdefault(name, value)
     is_page = answer.content_type == "text/html"

@@ -31,8 +31,8 @@ class Registrar(Protocol):
 class Portal:
     """The parts that the portal's endpoints talk to.
 
-    `registrar` is None where registration is off. `renews` says that an expired access token is
-    renewed on the way, as the data plane does it inline.
+    `registrar` is None where registration is off. `renews` says that our own endpoints, which the
+    refresh token always reaches, renew an expired access token on the way.
     """
 
     credentials: Credentials

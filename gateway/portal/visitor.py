@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.credentials import Ended, Issued
 from gateway.identity.principal import Principal
-from gateway.portal.answers import Refusal, wants_page
+from gateway.portal.answers import EXPIRED, Refusal, wants_page
 from gateway.portal.client import bearer_of, cookies_of, device_of
 from gateway.portal.portal import PORTAL
 from gateway.tokens.access import AccessToken, BadToken, ExpiredToken
@@ -60,7 +60,8 @@ async def signed_in(request: web.Request) -> SignedIn:
         case SignedIn() as visitor:
             return visitor
         case Nobody(set_cookies):
-            raise Refusal(401, "You are not signed in.", set_cookies=set_cookies)
+            headers = (EXPIRED,) if _shows_expired(request) else ()
+            raise Refusal(401, "You are not signed in.", headers=headers, set_cookies=set_cookies)
 
 
 def believed(request: web.Request) -> AccessToken | None:
@@ -79,6 +80,11 @@ def believed(request: web.Request) -> AccessToken | None:
         ):
             return access
     return None
+
+
+def _shows_expired(request: web.Request) -> bool:
+    access = shown_access(request)
+    return access is not None and access.expires_at <= request.app[PORTAL].now()
 
 
 def shown_access(request: web.Request) -> AccessToken | None:

@@ -54,6 +54,8 @@ class House:
         registration=False,
         public_url="http://localhost:8080",
         renews=True,
+        redirects=False,
+        lifetime=900,
         prefix=AT,
     ):
         self.clock = FakeClock()
@@ -81,8 +83,12 @@ class House:
             tasks=self.tasks,
             now=self.clock,
         )
-        cookies = our_cookies(secure=public_url.startswith("https"))
-        signer = Signer(lambda: self.keys, "https://issuer.test", "gateway", 900)
+        cookies = our_cookies(
+            secure=public_url.startswith("https"),
+            refresh_path=prefix if redirects else "/",
+            says_session=redirects,
+        )
+        signer = Signer(lambda: self.keys, "https://issuer.test", "gateway", lifetime)
         self.verifier = Verifier(lambda: self.keys, "https://issuer.test", "gateway")
         self.credentials = Credentials(
             self.lifecycle,

@@ -234,6 +234,9 @@ async def test_where_renewal_is_explicit_an_expired_access_token_is_401(neighbou
 
     assert (expired.status, renewed.status) == (401, 200)
     assert names(expired) == []
+    assert expired.headers["WWW-Authenticate"] == (
+        'Bearer error="invalid_token", error_description="The access token expired"'
+    )
 
 
 async def test_j7_a_session_that_ended_elsewhere_is_over_at_once(browser, house):
