@@ -27,6 +27,7 @@ from gateway.policy.cross_site import CrossSite, cross_site_verdict, preflight_m
 from gateway.policy.detour import survives_detour
 from gateway.policy.navigation import is_navigation
 from gateway.policy.routes import Ambiguous, Route, Routes
+from gateway.recent import Recent
 from gateway.request import Request
 from gateway.tokens.access import AccessToken, BadToken, ExpiredToken
 from gateway.tokens.foreign import KeysUnavailable
@@ -102,14 +103,11 @@ class Pipeline:
         self._denies = denies
         self._settings = settings
         self._assertions = assertions
-        # Two generations of what was read before: bounded, and one look-up in the usual case.
-        self._remembered = remembered
-        self._recent: dict[bytes, Presented] = {}
-        self._older: dict[bytes, Presented] = {}
+        self._recent: Recent[bytes, Presented] = Recent(remembered)
 
     def forget(self) -> None:
         """Prove everything again: what keys that are gone had proven is proven no longer."""
-        self._recent, self._older = {}, {}
+        self._recent.clear()
 
     def decide(self, request: Request, now: float) -> Decision:
         """Decide about *request* at *now* (seconds since the epoch)."""
@@ -217,22 +215,14 @@ class Pipeline:
         return Refuse(404, Reason.NO_ROUTE, "Nothing is served at this address.")
 
     def _present(self, cookie: bytes) -> Presented:
-        presented = self._recent.get(cookie)
-        if presented is not None:
-            return presented
-        presented = self._older.get(cookie)
-        if presented is None:
+        try:
+            return self._recent[cookie]
+        except KeyError:
             found = self._cookies.find(cookie.decode("latin-1"))
             presented = Presented(found, found.others.encode("latin-1"))
-            if len(cookie) > _REMEMBERED_BYTES:
-                return presented
-        self._remember(cookie, presented)
-        return presented
-
-    def _remember(self, key: bytes, presented: Presented) -> None:
-        if len(self._recent) >= self._remembered:
-            self._older, self._recent = self._recent, {}
-        self._recent[key] = presented
+            if len(cookie) <= _REMEMBERED_BYTES:
+                self._recent.keep(cookie, presented)
+            return presented
 
     def _from_cookie(self, presented: Presented, now: float) -> Authenticated | None:
         if presented.found.access is None:
@@ -257,7 +247,7 @@ class Pipeline:
             if authenticated is None or authenticated is _EXPIRED:
                 return authenticated
             presented = Presented(NOTHING_FOUND, b"", authenticated)
-            self._remember(key, presented)
+            self._recent.keep(key, presented)
         authenticated = presented.authenticated
         if authenticated is None or self._is_over(authenticated, now):
             return _EXPIRED if presented.has_expired(now) else None

@@ -526,4 +526,4 @@ def test_what_is_remembered_is_bounded():
     for number in range(1000):
         decider.decide(request(cookie=f"a={number}"), NOW)
 
-    assert len(decider._recent) + len(decider._older) <= 20
+    assert decider._recent.held() <= 20

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.policy.access import Access, AccessRule
+from gateway.recent import Recent
 
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
@@ -86,21 +87,19 @@ class Routes:
     one miss and no memory.
     """
 
-    __slots__ = ("_cached", "_compiled", "_entries", "_older", "routes")
+    __slots__ = ("_compiled", "_recent", "routes")
 
     def __init__(self, routes: Iterable[Route], cache_entries: int = 4096) -> None:
         self.routes = tuple(routes)
         self._compiled = tuple(_Compiled.of(route) for route in self.routes)
-        self._entries = cache_entries
-        self._cached: dict[_Question, _Answer] = {}
-        self._older: dict[_Question, _Answer] = {}
+        self._recent: Recent[_Question, _Answer] = Recent(cache_entries)
 
     def match(
         self, host: str, method: str, path: str, readings: tuple[str, ...] = ()
     ) -> Route | Ambiguous | None:
         """The route of a request with a canonical *host* and *path*; no match is no access."""
         try:
-            return self._cached[host, method, path, readings]
+            return self._recent[host, method, path, readings]
         except KeyError:
             return self._match_and_keep(host, method, path, readings)
 
@@ -121,16 +120,9 @@ class Routes:
     def _match_and_keep(
         self, host: str, method: str, path: str, readings: tuple[str, ...]
     ) -> Route | Ambiguous | None:
-        question = (host, method, path, readings)
-        if question in self._older:
-            answer = self._older[question]
-        else:
-            answer = self._match_readings(host, method, (path, *readings))
-            if len(host) + len(method) + len(path) + sum(map(len, readings)) > _KEPT_CHARACTERS:
-                return answer
-        if len(self._cached) >= self._entries:
-            self._older, self._cached = self._cached, {}
-        self._cached[question] = answer
+        answer = self._match_readings(host, method, (path, *readings))
+        if len(host) + len(method) + len(path) + sum(map(len, readings)) <= _KEPT_CHARACTERS:
+            self._recent.keep((host, method, path, readings), answer)
         return answer
 
     def _match_readings(

@@ -166,21 +166,41 @@ class ClientConnection(ClientHalf):
         if end != len(data):
             data, rest = data[:end], data[end:]
         try:
-            familiar = self._familiar
-            if familiar is not None and plane is self._familiar_to:
-                request = familiar.recognize(data)
-                if request is not None:
-                    self._begin_familiar(request, familiar, rest, plane)
-                    return
+            if self._is_familiar(data, rest, plane):
+                return
             self._head.read(data)
             incoming = understand(self._head, plane, self.peer)
         except BadRequest as refusal:
             self.version = self._head.version
             self._reject(refusal)
             return
-        self._familiar = remember(data, incoming, self._head.lines, self._head.version)
-        self._familiar_to = plane
+        familiar = remember(
+            data, incoming.request, incoming.framing, self._head.lines, self._head.version
+        )
+        if familiar is not None:
+            self._familiar = familiar
+            self._familiar_to = plane
+            plane.familiar.keep(self.peer, familiar)
         self._begin(incoming, rest, plane)
+
+    def _is_familiar(self, head: bytes, rest: bytes, plane: DataPlane) -> bool:
+        """Begin with a request whose headers were read before. Raises BadRequest."""
+        if not head.startswith(b"GET "):
+            return False
+        familiar = self._familiar
+        request = None
+        if familiar is not None and plane is self._familiar_to:
+            request = familiar.recognize(head)
+        if request is None:
+            familiar = plane.familiar.find(head, self.peer)
+            if familiar is not None:
+                self._familiar = familiar
+                self._familiar_to = plane
+                request = familiar.recognize(head)
+        if familiar is None or request is None:
+            return False
+        self._begin_familiar(request, familiar, rest, plane)
+        return True
 
     def _begin_familiar(
         self, request: Request, familiar: Familiar, rest: bytes, plane: DataPlane

@@ -1,4 +1,4 @@
-"""The headers of a connection's last request, for a next one that brings the very same.
+"""Headers that were read before, for a request that brings the very same.
 
 What a browser asks for on behalf of one page differs in the first line and little else. Reading
 the same bytes again would give the same result, so the bytes are compared instead: nothing is
@@ -7,7 +7,9 @@ assumed of a request that differs in any of them.
 
 from typing import Final
 
-from gateway.proxy.incoming import Incoming, parse_known_target
+from gateway.proxy.framing import Chunked
+from gateway.proxy.targets import parse_known_target
+from gateway.recent import Recent
 from gateway.request import Request
 
 _GET: Final = b"GET "
@@ -22,10 +24,10 @@ _SPECIAL: Final = frozenset(
 class Familiar:
     """A header block that was read and understood as part of a GET of HTTP/1.1 without a body."""
 
-    __slots__ = ("_block", "_start", "_template", "lines")
+    __slots__ = ("_template", "block", "lines")
 
     def __init__(self, block: bytes, template: Request, lines: list[bytes]) -> None:
-        self._block = block
+        self.block = block
         self._template = template
         # One piece instead of many: none of these lines ever has to be taken out again.
         self.lines = [b"".join(lines), b""]
@@ -35,7 +37,7 @@ class Familiar:
 
         Raises BadRequest for a target that is refused.
         """
-        block = self._block
+        block = self.block
         start = len(head) - len(block)
         if start < _SHORTEST or not head.endswith(block) or not head.startswith(_GET):
             return None
@@ -54,10 +56,30 @@ class Familiar:
         )
 
 
-def remember(head: bytes, incoming: Incoming, lines: list[bytes], version: str) -> Familiar | None:
+class FamiliarHeads:
+    """The header blocks seen lately, by the peer that sent them; shared by all its connections."""
+
+    __slots__ = ("_recent",)
+
+    def __init__(self, bound: int = 1024) -> None:
+        self._recent: Recent[tuple[str, bytes], Familiar] = Recent(bound)
+
+    def find(self, head: bytes, peer: str) -> Familiar | None:
+        """Return what *peer* sent before with the very headers of *head*."""
+        try:
+            return self._recent[peer, head[head.find(b"\r\n") :]]
+        except KeyError:
+            return None
+
+    def keep(self, peer: str, familiar: Familiar) -> None:
+        self._recent.keep((peer, familiar.block), familiar)
+
+
+def remember(
+    head: bytes, request: Request, framing: int | Chunked, lines: list[bytes], version: str
+) -> Familiar | None:
     """Return what makes the next request like this one familiar, None where it is special."""
-    request = incoming.request
-    if request.method != "GET" or version != "1.1" or incoming.framing != 0:
+    if request.method != "GET" or version != "1.1" or framing != 0:
         return None
     if request.noted.get("connection", b"keep-alive") != b"keep-alive":
         return None

@@ -12,6 +12,7 @@ from gateway.observability.request_id import accepted
 from gateway.proxy.framing import Chunked, request_framing
 from gateway.proxy.heads import RequestHead
 from gateway.proxy.plane import DataPlane, Network
+from gateway.proxy.targets import parse_known_target
 from gateway.request import (
     Authority,
     BadRequest,
@@ -110,22 +111,12 @@ def _target(raw: bytes, authority: Authority) -> tuple[Target, Authority]:
     return parse_target(split[1]), authority
 
 
-def parse_known_target(raw: bytes) -> Target:
-    """Read an origin-form target, from memory if it was asked for before. Raises BadRequest."""
-    return _known_target(raw) if len(raw) <= _KEPT_LENGTH else _parse_target(raw)
-
-
 def _parse_authority(host: bytes) -> Authority:
     return parse_authority(host.decode("latin-1").strip(" \t"))
 
 
-def _parse_target(raw: bytes) -> Target:
-    return parse_target(raw.decode("latin-1"))
-
-
-# Most requests ask again for what was asked before. Bounded in number here, in length above.
+# Bounded in number here, in length above.
 _known_authority = lru_cache(_KEPT)(_parse_authority)
-_known_target = lru_cache(_KEPT)(_parse_target)
 
 
 def _wants_websocket(head: RequestHead, framing: int | Chunked) -> bool:

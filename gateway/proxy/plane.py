@@ -10,6 +10,7 @@ from gateway.headers.identity import IdentityHeaders
 from gateway.observability.observer import Observer
 from gateway.pipeline import Authenticated, Pipeline
 from gateway.proxy.deadlines import Deadlines
+from gateway.proxy.familiar import FamiliarHeads
 from gateway.proxy.pool import Pool
 from gateway.proxy.streams import Streams
 from gateway.request import Request
@@ -78,3 +79,4 @@ class DataPlane:
     via: bytes
     request_fields: RequestFields
     response_fields: ResponseFields = field(default_factory=ResponseFields)
+    familiar: FamiliarHeads = field(default_factory=FamiliarHeads)

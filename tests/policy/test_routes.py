@@ -226,8 +226,8 @@ def test_the_cache_is_bounded_in_entries_and_keeps_what_is_in_use() -> None:
         found(routes, f"/made-up/{number}")
         found(routes, "/in-use")
 
-    assert len(routes._cached) + len(routes._older) <= 16
-    assert any(question[2] == "/in-use" for question in routes._cached)
+    assert routes._recent.held() <= 16
+    assert any(question[2] == "/in-use" for question in routes._recent)
 
 
 def test_what_was_asked_before_is_not_matched_again() -> None:
@@ -242,7 +242,7 @@ def test_an_overlong_question_is_answered_but_not_kept() -> None:
     routes = Routes([Route("/*", "app")])
 
     assert found(routes, "/" + "x" * 30_000) == "app"
-    assert routes._cached == {}
+    assert routes._recent.held() == 0
 
 
 # --- patterns ------------------------------------------------------------------------------------
