@@ -45,6 +45,12 @@ def test_every_relative_link_leads_somewhere(page: Path):
             assert anchor in _anchors(there.read_text()), f"{_named(page)} links to #{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_every_file_of_the_code_that_is_named_exists(page: Path):
+    for name in re.findall(r"`((?:[\w.]+/)+\w+\.py)`", _FENCE.sub("", page.read_text())):
+        assert any((ROOT / top / name).exists() for top in ("", "gateway")), name
+
+
 def test_every_decision_is_in_the_index():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()

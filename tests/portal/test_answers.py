@@ -1,3 +1,5 @@
+from http import HTTPStatus
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
@@ -32,8 +34,9 @@ def test_a_problem_is_rfc_9457_and_names_the_field():
 
     assert answer.status == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
+    title = HTTPStatus(422).phrase  # its wording is the Python version's
     assert answer.text == (
-        '{"type": "about:blank", "title": "Unprocessable Entity", "status": 422, '
+        f'{{"type": "about:blank", "title": "{title}", "status": 422, '
         '"detail": "password is required.", "field": "password"}'
     )
 
