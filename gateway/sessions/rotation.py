@@ -1,9 +1,9 @@
 """Decides what showing a refresh token does to its session; the rules live nowhere else.
 
 One successor, and the parent stays good until the successor has been seen in use. That keeps every
-honest browser signed in, whatever answers are lost, late or reordered, provided a request takes at
-most `grace` to arrive and an answer at most `delivery`; and it makes whoever shows a token that
-others have moved past a thief, which ends the session for both holders (RFC 9700 §4.14.2).
+honest browser signed in, whatever answers are lost, late or reordered, provided a request takes
+less than `grace` to arrive and an answer less than `delivery`; and it makes whoever shows a token
+that others have moved past a thief, which ends the session for both (RFC 9700 §4.14.2).
 """
 
 from dataclasses import dataclass, replace

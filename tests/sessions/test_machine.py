@@ -2,7 +2,7 @@
 
 Whatever order things happen in, the invariants of the sessions hold; on one store with many
 schedules, and on several in lock-step, which must give the same answers (I12). Times are tiny, so
-that every edge is met: a request takes at most GRACE, an answer with cookies at most DELIVERY.
+that every edge is met: a request takes less than GRACE, an answer with cookies less than DELIVERY.
 """
 
 import asyncio
@@ -201,7 +201,7 @@ class Sessions(RuleBasedStateMachine):
         self.elapsed += passed
         self.clock.ms += passed
         # The network keeps its promises; the gateway sends no cookie after DELIVERY.
-        self.requests = [one for one in self.requests if self.elapsed - one[0] <= GRACE]
+        self.requests = [one for one in self.requests if self.elapsed - one[0] < GRACE]
         self.answers = [one for one in self.answers if self.elapsed - one[0] < DELIVERY]
 
     @rule(steps=st.sampled_from([1, 5, 40]))

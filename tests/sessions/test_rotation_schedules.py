@@ -64,7 +64,9 @@ class Browser:
 
     def wait(self):
         self.now += self.dice.choice([1, 1, 1, 2, 3, 5, 8])
-        self.requests = [one for one in self.requests if self.now - one[0] <= RULES.grace]
+        # Less than grace: at exactly grace after the head was seen, one request may rotate and
+        # another still claim the grace of the parent, and in that order the second is a thief.
+        self.requests = [one for one in self.requests if self.now - one[0] < RULES.grace]
         self.answers = [one for one in self.answers if self.now - one[0] < RULES.delivery]
 
 
