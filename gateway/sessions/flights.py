@@ -33,6 +33,11 @@ class Flights:
             raise StoreUnavailable(result.why)
         return result  # type: ignore[no-any-return]  # one key is only ever asked one question
 
+    async def settle(self) -> None:
+        """Wait until nothing is under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values())
+
 
 class _Unavailable:
     """A failure as a value: it belongs to those who asked, not to the loop's last resort."""

@@ -206,7 +206,12 @@ class RedisStore:
         return 0
 
     async def close(self) -> None:
-        await self._deadline.close(self._clients.close)
+        async def work() -> None:
+            # A map that is drawn after the closing would open connections that nobody closes.
+            await self._maps.settle()
+            await self._clients.close()
+
+        await self._deadline.close(work)
 
     async def _run(self, work: Callable[[Client], Coroutine[Any, Any, _Result]]) -> _Result:
         async def call() -> _Result:

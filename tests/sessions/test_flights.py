@@ -88,3 +88,18 @@ async def test_unavailable_reaches_everybody_who_asked_and_nobody_else(tasks, ca
 
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 2
     assert "session work failed" not in caplog.text
+
+
+async def test_settling_waits_for_what_is_under_way(tasks):
+    flights, work = Flights(tasks), Work()
+    await flights.settle()
+    asking = tasks.spawn("ask", flights.join("key", work))
+    await asyncio.sleep(0.01)
+    settling = tasks.spawn("settle", flights.settle())
+    await asyncio.sleep(0.01)
+    assert not settling.done()
+
+    work.proceed.set()
+
+    await settling
+    assert await asking == "answer"

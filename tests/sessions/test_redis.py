@@ -233,6 +233,22 @@ async def test_a_node_that_hangs_takes_only_its_own_sessions_along(redis_cluster
         assert kept.session.id == session_id
 
 
+async def test_closing_while_the_way_into_a_cluster_is_sought_leaves_nothing_open(redis_cluster):
+    tasks = Tasks()
+    store = RedisStore.open(redis_cluster.url, tasks=tasks, deadline=2.0)
+    waiting = tasks.spawn("feed", store.announced("0-1", 3.0))
+    while not store._maps._under_way:
+        await asyncio.sleep(0)
+
+    await store.close()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    nodes = store._clients.feed.nodes_manager
+    known = [*nodes.startup_nodes.values(), *nodes.nodes_cache.values()]
+    assert not any(one.is_connected for node in known for one in node._connections)
+    assert len(tasks) == 0
+
+
 @pytest.fixture
 def own_sentinel():
     with SentinelSet.running() as servers:
