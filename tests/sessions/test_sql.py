@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,10 @@ async def open_store():
     for store in stores:
         await store.close()
     await tasks.close()
+    # A connection that could not be opened ends its thread by itself, which needs the loop.
+    async with asyncio.timeout(10):
+        while any("_connection_worker" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0.005)
 
 
 def mode(path):
