@@ -83,6 +83,8 @@ class Gateway:
         """
         config = self.config
         self._observer = self._observe()
+        # Below all that is closed before it: what the store has under way ends, it is not cut off.
+        self._closing.push_async_callback(self._tasks.close)
         self._keys = Keys(config.tokens, time.time)
         self._store = open_store(config.sessions, tasks=self._tasks, now=time.time)
         self._closing.push_async_callback(self._store.close)
@@ -132,7 +134,6 @@ class Gateway:
             for pool in self._listener.plane.upstreams.values():
                 pool.close()
         self._deadlines.stop()
-        await self._tasks.close()
         await self._closing.aclose()
 
     # Building.
