@@ -210,7 +210,7 @@ class TestOperations:
 
 def _forwarded(operations: Client) -> int:
     text = operations.get("/metrics").body.decode()
-    line = r'gateway_requests_total\{route="/\*",code_class="2xx",decision="forward"\} (\d+)'
+    line = r'gateway_requests_total\{code_class="2xx",decision="forward",route="/\*"\} (\d+)'
     found = re.search(line, text)
     return int(found[1]) if found else 0
 
