@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fix bench container-check setup
+.PHONY: demo test check fix bench faults container-check setup
 
 setup: $(VENV)/.installed
 
@@ -29,6 +29,10 @@ fix: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# For example: make faults FAULTS="--seconds 600 --seed 7 --store redis"
+faults: setup
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 container-check:
 	scripts/container-check

@@ -105,7 +105,9 @@ class RedisStore:
     def open(cls, url: str, *, tasks: Tasks, deadline: float = 0.2) -> "RedisStore":
         """Use the Redis at *url*. Raises ValueError when that makes no sense."""
         clients = open_clients(url, deadline, _LONGEST_WAIT)
-        failures = (RedisError, RedisClusterException)
+        # uvloop says RuntimeError where asyncio says ConnectionResetError: the connection broke
+        # between two writes, and redis-py passes it on as it is.
+        failures = (RedisError, RedisClusterException, RuntimeError)
         return cls(clients, Deadline(tasks, deadline, failures), tasks)
 
     async def now(self) -> int:

@@ -117,7 +117,8 @@ def _open_postgresql(url: URL, deadline: float) -> Database:
         clock=lambda: func.floor(seconds * 1000).cast(BigInteger),
         in_order=in_order,
         prepare=prepare,
-        failures=(asyncpg.PostgresError, asyncpg.InterfaceError),
+        # RuntimeError is how uvloop says that a connection broke between two writes.
+        failures=(asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError),
     )
 
 
