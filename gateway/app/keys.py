@@ -23,17 +23,12 @@ class Keys:
         """Read or make the keys. Raises KeyFolderError or UnfitKey."""
         self._now = now
         self._folder: KeyFolder | None = None
-        self._fixed: KeySet | None = None
         if tokens.key_folder is not None:
             self._folder = KeyFolder.open(Path(tokens.key_folder), tokens.algorithm, now())
+            self.current: Callable[[], KeySet] = self._folder.current
         else:
-            self._fixed = secret_keys([secret.reveal() for secret in tokens.secrets])
-
-    def current(self) -> KeySet:
-        if self._folder is not None:
-            return self._folder.current()
-        assert self._fixed is not None  # noqa: S101 - one of the two is there
-        return self._fixed
+            fixed = secret_keys([secret.reveal() for secret in tokens.secrets])
+            self.current = lambda: fixed
 
     def refresh_secrets(self) -> Secrets:
         return self.current().refresh_secrets(self._now())

@@ -3,69 +3,113 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from aiohttp import web
 
+from gateway.app.foundation import Foundation
+from gateway.app.shelf import Draft
 from gateway.config.values import Limits, Target, UnixAddress, Upstream
-from gateway.headers.fields import ResponseFields
-from gateway.proxy import pool
-from gateway.proxy.deadlines import Deadlines
+from gateway.proxy import pool as pools
 from gateway.proxy.health import watch_health
-from gateway.proxy.pool import Connect, Pool, PoolLimits
-from gateway.tasks import Tasks
+from gateway.proxy.pool import Balance, Connect, Pool, PoolLimits
+
+_PORTAL_CONNECTIONS = 1024
 
 _Factory = Callable[[], asyncio.Protocol]
 
 
 class Pools:
-    """Builds pools that share deadlines, tasks and what is known of header names."""
+    """Builds pools, and keeps those whose upstream stays as it was, connections and all."""
 
-    def __init__(self, deadlines: Deadlines, tasks: Tasks) -> None:
-        self._deadlines = deadlines
-        self._tasks = tasks
-        self.fields = ResponseFields()
+    def __init__(self, foundation: Foundation, draft: Draft) -> None:
+        self._foundation = foundation
+        self._draft = draft
 
-    def of(self, upstreams: Mapping[str, Upstream], limits: Limits) -> dict[str, Pool]:
-        """Return a pool for each configured upstream."""
-        return {name: self._pool(upstream, limits) for name, upstream in upstreams.items()}
+    async def of(self, upstreams: Mapping[str, Upstream], limits: Limits) -> dict[str, Pool]:
+        """Return a pool for each configured upstream. Raises OSError for a bad certificate."""
+        allowed = PoolLimits(
+            limits.upstream_connections, limits.upstream_queue, limits.upstream_connect
+        )
+        return {name: await self._kept(each, allowed) for name, each in upstreams.items()}
 
-    def portal(self, server: web.Server) -> Pool:
+    async def portal(self, server: web.Server) -> Pool:
         """Return a pool whose connections end in *server*, without leaving the process."""
+
+        async def make(closing: AsyncExitStack) -> Pool:
+            pool = self._pool(
+                "portal",
+                [pools.Target("portal", _in_process(server))],
+                PoolLimits(connections=_PORTAL_CONNECTIONS),
+                internal=True,
+            )
+            closing.callback(pool.close)
+            return pool
+
+        return await self._draft.take(("portal pool", server), make)
+
+    async def _kept(self, upstream: Upstream, limits: PoolLimits) -> Pool:
+        async def make(closing: AsyncExitStack) -> Pool:
+            tls = _upstream_tls(upstream)
+            pool = self._pool(
+                upstream.name,
+                [pools.Target(each.authority, _connect(each, tls)) for each in upstream.targets],
+                limits,
+                balance=upstream.balance,
+                host=_host_of(upstream),
+            )
+            closing.callback(pool.close)
+            if upstream.health is not None:
+                pool.keep(
+                    self._foundation.tasks.spawn(
+                        f"health of {upstream.name}",
+                        watch_health(pool, upstream.health.path, upstream.health.interval),
+                    )
+                )
+            return pool
+
+        return await self._draft.take(("pool", upstream, limits, _files_of(upstream)), make)
+
+    def _pool(
+        self,
+        name: str,
+        targets: Sequence[pools.Target],
+        limits: PoolLimits,
+        *,
+        balance: Balance = "round-robin",
+        host: bytes | None = None,
+        internal: bool = False,
+    ) -> Pool:
         return Pool(
-            "portal",
-            [pool.Target("portal", _in_process(server))],
-            PoolLimits(connections=1024),
-            deadlines=self._deadlines,
-            tasks=self._tasks,
-            fields=self.fields,
-            internal=True,
+            name,
+            targets,
+            limits,
+            deadlines=self._foundation.deadlines,
+            tasks=self._foundation.tasks,
+            fields=self._foundation.response_fields,
+            balance=balance,
+            host=host,
+            internal=internal,
         )
 
-    def _pool(self, upstream: Upstream, limits: Limits) -> Pool:
-        tls = _upstream_tls(upstream)
-        targets = [pool.Target(each.authority, _connect(each, tls)) for each in upstream.targets]
-        host = None
-        if upstream.host == "upstream":
-            host = upstream.targets[0].authority.encode("latin-1")
-        made = Pool(
-            upstream.name,
-            targets,
-            PoolLimits(limits.upstream_connections, limits.upstream_queue, limits.upstream_connect),
-            deadlines=self._deadlines,
-            tasks=self._tasks,
-            fields=self.fields,
-            balance=upstream.balance,
-            host=host,
-        )
-        if upstream.health is not None:
-            made.keep(
-                self._tasks.spawn(
-                    f"health of {upstream.name}",
-                    watch_health(made, upstream.health.path, upstream.health.interval),
-                )
-            )
-        return made
+
+def _host_of(upstream: Upstream) -> bytes | None:
+    """Return what Host says, None for what the browser sent."""
+    if upstream.host == "preserve":
+        return None
+    return upstream.targets[0].authority.encode("latin-1")
+
+
+def _files_of(upstream: Upstream) -> tuple[tuple[str, int, int], ...]:
+    """Tell the certificates of *upstream* apart from those that lay there at the last reload."""
+    stats = (
+        (name, Path(name).stat())
+        for name in (upstream.ca, upstream.certificate, upstream.key)
+        if name is not None
+    )
+    return tuple((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _connect(target: Target, tls: ssl.SSLContext | None) -> Connect:

@@ -1,45 +1,65 @@
 """Whose access tokens are believed: our own, and those of the accepted issuers."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from gateway.config.values import AcceptedIssuer, Tokens
+from gateway.app.shelf import Draft
+from gateway.config.values import AcceptedIssuer
 from gateway.tasks import Tasks
-from gateway.tokens.access import Verifier
+from gateway.tokens.access import AccessToken, Verifier
 from gateway.tokens.foreign import AnyIssuer, FixedKeys, ForeignIssuer, KeySource, key_set
 from gateway.tokens.jwks_source import JwksSource
 
+Verifying = Callable[[str, float], AccessToken]
 
-def verifying(
+_FIRST_KEYS_SECONDS = 1.0
+
+
+async def verifying(
     own: Verifier,
-    tokens: Tokens,
-    *,
+    accepted: Sequence[AcceptedIssuer],
+    draft: Draft,
     tasks: Tasks,
-    clock: Callable[[], float],
     changed: Callable[[], None],
-) -> Verifier | AnyIssuer:
-    """Return what verifies tokens; *changed* hears when another issuer's keys came or went."""
-    if not tokens.accept:
-        return own
-    return AnyIssuer(
-        own,
-        {
-            each.issuer: ForeignIssuer(
-                each.issuer, each.audience, _source(each, tasks, clock, changed)
-            )
-            for each in tokens.accept
-        },
-    )
+) -> Verifying:
+    """Return what verifies tokens; *changed* hears when another issuer's keys came or went.
+
+    Raises OSError or BadKeySet for keys in a file.
+    """
+    if not accepted:
+        return own.verify
+    foreign = {
+        each.issuer: ForeignIssuer(
+            each.issuer, each.audience, await _source(each, draft, tasks, changed)
+        )
+        for each in accepted
+    }
+    return AnyIssuer(own, foreign).verify
 
 
-def _source(
-    accepted: AcceptedIssuer,
-    tasks: Tasks,
-    clock: Callable[[], float],
-    changed: Callable[[], None],
+async def _source(
+    accepted: AcceptedIssuer, draft: Draft, tasks: Tasks, changed: Callable[[], None]
 ) -> KeySource:
     if "://" not in accepted.jwks:
-        return FixedKeys(key_set(Path(accepted.jwks).read_bytes(), accepted.algorithms))
-    source = JwksSource(accepted.jwks, accepted.algorithms, clock=clock, changed=changed)
-    source.start(tasks)
-    return source
+        document = Path(accepted.jwks).read_bytes()  # noqa: ASYNC240 - small, and seldom read
+        return FixedKeys(key_set(document, accepted.algorithms))
+
+    async def fetching(closing: AsyncExitStack) -> JwksSource:
+        heard = asyncio.Event()
+
+        def told() -> None:
+            heard.set()
+            changed()
+
+        source = JwksSource(accepted.jwks, accepted.algorithms, clock=time.monotonic, changed=told)
+        closing.callback(source.start(tasks).cancel)
+        # Asked before anybody's token is judged by it; but an issuer that is down stops nobody.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_KEYS_SECONDS):
+                await heard.wait()
+        return source
+
+    return await draft.take(("keys of", accepted), fetching)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from gateway.commands.run import serve
+from gateway.commands.run import run_alone
 from gateway.config.load import load
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
@@ -50,7 +50,7 @@ def demo(port: int, access_lifetime: str, transparent_refresh: str) -> None:
         )
         asyncio.run(_add_user(config))
         _explain(config)
-        sys.exit(serve(config, beside=lambda: _serve_app(app)))
+        sys.exit(run_alone(config, beside=lambda: _serve_app(app)))
 
 
 def _config(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from gateway.app.source import Source
 from gateway.config.layers import variables
-from gateway.config.load import load
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 
@@ -40,10 +40,20 @@ def found_config(given: str | None, environ: Mapping[str, str]) -> str | None:
     )
 
 
-def loaded(given: str | None, overrides: Mapping[str, object] | None = None) -> Config:
+def source_of(given: str | None) -> Source:
+    """Return where the configuration is read from, now and at every reload."""
+    return Source(found_config(given, os.environ), os.environ)
+
+
+def loaded(given: str | None) -> Config:
     """Return the configuration, or tell every problem and leave with exit code 2."""
+    return read(source_of(given))
+
+
+def read(source: Source) -> Config:
+    """Read *source*, or tell every problem and leave with exit code 2."""
     try:
-        return load(found_config(given, os.environ), os.environ, overrides)
+        return source.read()
     except ConfigErrors as errors:
         for problem in errors.problems:
             click.echo(str(problem), err=True)

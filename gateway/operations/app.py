@@ -41,7 +41,7 @@ def build(operations: Operations) -> web.Application:
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the Prometheus text format or OpenMetrics."""
-    text, content_type = request.app[OPERATIONS].metrics(request.headers.get("Accept", ""))
+    text, content_type = await request.app[OPERATIONS].metrics(request.headers.get("Accept", ""))
     return web.Response(body=text, headers={"Content-Type": content_type})
 
 

@@ -26,15 +26,16 @@ class Component:
 class Operations:
     """Everything the endpoints ask.
 
-    *metrics* renders for an Accept header: the text and its content type. *reload* answers with the
+    *metrics* renders for an Accept header: the text and its content type. *sessions* returns the
+    sessions' lifecycle in force. *reload* answers with the
     problems that kept the old configuration, none when the new one is in force; *config* answers
     with the configuration in effect, secrets hidden. Without them their endpoints do not exist.
     """
 
     components: Mapping[str, Component]
     draining: Callable[[], bool]
-    metrics: Callable[[str], tuple[bytes, str]]
-    sessions: Lifecycle
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
+    sessions: Callable[[], Lifecycle]
     observe: Callable[[AuditEvent], None]
     reload: Callable[[], Awaitable[Sequence[str]]] | None = None
     config: Callable[[], Mapping[str, object]] | None = None

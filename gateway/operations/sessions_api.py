@@ -19,14 +19,14 @@ async def list_sessions(request: web.Request) -> web.Response:
     subject = _subject(request)
     if subject is None:
         return _no_user()
-    sessions = await request.app[OPERATIONS].sessions.list(subject)
+    sessions = await request.app[OPERATIONS].sessions().list(subject)
     return json_answer({"user": subject, "sessions": [_shown(session) for session in sessions]})
 
 
 async def end_session(request: web.Request) -> web.Response:
     """DELETE /sessions/{id}; the id is that of the list, not the hash of the logs."""
     session_id = request.match_info["id"]
-    if not await request.app[OPERATIONS].sessions.end(session_id, BY_OPERATOR):
+    if not await request.app[OPERATIONS].sessions().end(session_id, BY_OPERATOR):
         return problem(HTTPStatus.NOT_FOUND, "No such session is alive.")
     _audit(request, count=1, session_id=session_id)
     return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -37,7 +37,7 @@ async def end_sessions(request: web.Request) -> web.Response:
     subject = _subject(request)
     if subject is None:
         return _no_user()
-    ended = await request.app[OPERATIONS].sessions.end_all(subject, BY_OPERATOR)
+    ended = await request.app[OPERATIONS].sessions().end_all(subject, BY_OPERATOR)
     _audit(request, count=ended, user=subject)
     return json_answer({"user": subject, "ended": ended})
 

@@ -28,12 +28,13 @@ _ANSWER: Final = State.ANSWER
 class ClientConnection(ClientHalf):
     """Reads requests, and lets their exchanges answer them."""
 
-    __slots__ = ("_familiar", "_familiar_to", "_head")
+    __slots__ = ("_familiar", "_familiar_to", "_head", "_head_for")
 
     def __init__(self, listening: Listening) -> None:
         super().__init__(listening)
         plane = listening.plane
         self._head = RequestHead(plane.request_fields, plane.limits.headers)
+        self._head_for = plane
         self._familiar: Familiar | None = None
         self._familiar_to: DataPlane | None = None
 
@@ -168,6 +169,10 @@ class ClientConnection(ClientHalf):
         try:
             if self._is_familiar(data, rest, plane):
                 return
+            if plane is not self._head_for:
+                # Another configuration is in force: other headers are ours alone now (I1).
+                self._head = RequestHead(plane.request_fields, plane.limits.headers)
+                self._head_for = plane
             self._head.read(data)
             incoming = understand(self._head, plane, self.peer)
         except BadRequest as refusal:

@@ -1,6 +1,7 @@
 """Accepts client connections, counts them, and sees them out when the gateway stops."""
 
 import asyncio
+import socket
 import ssl
 from collections import Counter
 from contextlib import suppress
@@ -10,6 +11,8 @@ from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listening import Admission, Connection
 from gateway.proxy.plane import DataPlane
+
+BACKLOG = 1024
 
 
 class Listener:
@@ -21,33 +24,36 @@ class Listener:
         self.draining = False
         self._connections: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
 
-    async def listen_tcp(
-        self, host: str, port: int, tls: ssl.SSLContext | None = None, *, shared: bool = False
-    ) -> int:
-        """Listen on *host*:*port* (0: any free one) and return the port.
-
-        *shared*: other processes listen on the same port and the system spreads connections.
-        """
-        self._server = await asyncio.get_running_loop().create_server(
+    async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on *host*:*port* (0: any free one) and return the port."""
+        server = await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self),
             host,
             port,
             ssl=tls,
             # A handshake is a head that is not read yet.
             ssl_handshake_timeout=self.plane.limits.head_timeout if tls else None,
-            backlog=1024,
-            reuse_port=shared or None,
+            backlog=BACKLOG,
         )
-        bound: int = self._server.sockets[0].getsockname()[1]
+        self._servers.append(server)
+        bound: int = server.sockets[0].getsockname()[1]
         return bound
 
-    async def listen_unix(self, path: str) -> None:
-        """Listen on a unix socket."""
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: ClientConnection(self), path, backlog=1024
+    async def listen_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a socket that is bound already, and close it in the end."""
+        loop = asyncio.get_running_loop()
+        listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        self._servers.append(
+            await listen(
+                lambda: ClientConnection(self),
+                sock=bound,
+                ssl=tls,
+                ssl_handshake_timeout=self.plane.limits.head_timeout if tls else None,
+                backlog=BACKLOG,
+            )
         )
 
     def admit(self, connection: Connection) -> Admission:
@@ -77,8 +83,8 @@ class Listener:
     async def drain(self, seconds: float) -> None:
         """Accept no more, let requests under way end, and close the rest after *seconds*."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in tuple(self._connections):
             connection.drain()
         if self._connections:

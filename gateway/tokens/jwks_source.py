@@ -53,8 +53,9 @@ class JwksSource:
         self._last_fetch = float("-inf")
         self._wanted = asyncio.Event()
 
-    def start(self, tasks: Tasks) -> None:
-        tasks.spawn(f"keys of {self._url.host}", self._stay_fresh())
+    def start(self, tasks: Tasks) -> asyncio.Task[None]:
+        """Keep the keys fresh until what is returned is cancelled."""
+        return tasks.spawn(f"keys of {self._url.host}", self._stay_fresh())
 
     def keys(self) -> IssuerKeys | None:
         return self._keys

@@ -34,12 +34,15 @@ class Running:
 
         return Component(check, required)
 
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        return Exposition(self.metrics).render(accept)
+
     def operations(self, **changes: Any) -> Operations:
         given: dict[str, Any] = {
             "components": self.components or {name: self.component(name) for name in self.wrongs},
             "draining": lambda: self.draining,
-            "metrics": Exposition(self.metrics).render,
-            "sessions": self.lifecycle,
+            "metrics": self.exposition,
+            "sessions": lambda: self.lifecycle,
             "observe": self.events.append,
         }
         return Operations(**(given | changes))

@@ -1,0 +1,77 @@
+"""Runs one gateway until a signal ends it.
+
+The first SIGTERM or SIGINT drains: readiness turns 503, requests under way are answered, and what
+is open after `limits.drain` is closed. The second waits for nobody. SIGHUP reloads.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.app.gateway import Gateway, running
+from gateway.app.source import Source
+from gateway.config.values import Config
+
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
+# Whoever asks twice does not wait for a store that hangs either.
+_SECONDS_TO_CLOSE = 3.0
+
+Beside = Callable[[], Awaitable[web.AppRunner]]
+
+
+async def serve(config: Config, source: Source | None = None, beside: Beside | None = None) -> None:
+    """Serve as the only process, and *beside* the gateway another server. Raises as `running`."""
+    stopping = Stopping()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.asked)
+    neighbour = None if beside is None else await beside()
+    try:
+        async with running(config, source=source) as gateway:
+            await stopping.wait(gateway)
+    finally:
+        if neighbour is not None:
+            await neighbour.cleanup()
+
+
+class Stopping:
+    """What became of the wish to stop."""
+
+    def __init__(self) -> None:
+        self._wished = asyncio.Event()
+        self._gateway: Gateway | None = None
+
+    def asked(self) -> None:
+        """Drain; asked again, end at once."""
+        if self._wished.is_set():
+            self.at_once()
+        self._wished.set()
+
+    def at_once(self) -> None:
+        """Wait for no request."""
+        self._wished.set()
+        asyncio.get_running_loop().call_later(_SECONDS_TO_CLOSE, os._exit, 0)
+        if self._gateway is not None:
+            self._gateway.foundation.tasks.spawn("cut off", self._gateway.cut_off())
+
+    async def wait(self, gateway: Gateway) -> None:
+        """Let *gateway* serve until somebody wishes it to stop."""
+        self._gateway = gateway
+        if gateway.reloading is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reloading.spawn)
+        _spare_the_collector()
+        await self._wished.wait()
+
+
+def _spare_the_collector() -> None:
+    """Keep what is built once out of the cycle collector, and let it look less often.
+
+    A request leaves no cycle behind, yet allocates enough to set the collector off, and it would
+    walk through all modules each time: a third of a request's time (docs/performance.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 10, 10)
