@@ -25,10 +25,15 @@ from gateway.identity.users import User
 USER = "alice"
 PASSWORD = "wonderland-demo"  # noqa: S105 - printed for everybody to see
 EMAIL = "alice@example.com"
+_USUAL_PORT = 8080
 
 
 @click.command()
-@click.option("--port", default=8080, show_default=True, help="Where to listen, on this machine.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Where to listen, on this machine.  [default: 8080, or any other where that is taken]",
+)
 @click.option(
     "--access-lifetime",
     default="15m",
@@ -42,8 +47,12 @@ EMAIL = "alice@example.com"
     show_default=True,
     help="Who renews an expired access token.",
 )
-def demo(port: int, access_lifetime: str, transparent_refresh: str) -> None:
+def demo(port: int | None, access_lifetime: str, transparent_refresh: str) -> None:
     """Show everything: a legacy app, the gateway in front of it, and a user to sign in as."""
+    if port is None:
+        port = _USUAL_PORT if _is_free(_USUAL_PORT) else _any_port()
+    elif not _is_free(port):
+        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: it is taken")
     with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder, _app_socket() as app:
         config = _config(
             Path(folder), port, app.getsockname()[1], access_lifetime, transparent_refresh
@@ -90,6 +99,22 @@ async def _add_user(config: Config) -> None:
     finally:
         await database.close()
         passwords.close()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trying:
+        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trying.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_port() -> int:
+    with socket.socket() as trying:
+        trying.bind(("127.0.0.1", 0))
+        return int(trying.getsockname()[1])
 
 
 @contextmanager

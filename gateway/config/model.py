@@ -108,7 +108,7 @@ class SessionsSection(Section):
         "30s", "Requests already on their way may still show the previous refresh token."
     )
     delivery: DurationOrZero = setting(
-        "60s", "Longest time an answer that carries new cookies may take."
+        "60s", "Longest time an answer that carries new cookies may take; 0s is no limit."
     )
 
 

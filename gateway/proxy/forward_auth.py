@@ -49,8 +49,9 @@ def status_and_lines(decision: Decision, identity: IdentityHeaders) -> tuple[int
             return 200, lines
         case Forward():
             return 200, identity.render_anonymous()
-        case Refuse(status=401):
-            return 401, identity.render_anonymous()
+        case Refuse(status=status) if status == 401 or status >= 500:
+            # Who could not be asked has not said no.
+            return status, identity.render_anonymous()
         case _:
             return 403, identity.render_anonymous()
 
