@@ -89,6 +89,8 @@ class EchoApp:
         last_part = request.path.rpartition("/")[2]
         if last_part == "held":
             await self._released.wait()
+        if last_part == "events":
+            return await self._tell(request)
         if last_part == "socket":
             return await self._talk(request)
         answer = web.json_response({"method": arrival.method, "target": arrival.target})
@@ -96,6 +98,17 @@ class EchoApp:
             for value in request.query.getall("set", []):
                 answer.headers.add("Set-Cookie", value)
         return answer
+
+    async def _tell(self, request: web.Request) -> web.StreamResponse:
+        """Begin a stream of events that the other side has to end."""
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await stream.write(b"data: first\n\n")
+            while not self._released.is_set():
+                await asyncio.sleep(0.1)
+                await stream.write(b": still here\n\n")
+        return stream
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

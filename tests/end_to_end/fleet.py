@@ -84,6 +84,7 @@ class Fleet:
         tokens = {"keys": str(self.folder / "keys"), **config.get("tokens", {})}
         return {
             **config,
+            "public_url": "http://gateway.test",  # one name for all: also the issuer of tokens
             "listen": f"127.0.0.1:{free_port()}",
             "operations": f"127.0.0.1:{free_port()}",
             "tokens": tokens,
