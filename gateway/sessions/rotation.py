@@ -50,8 +50,8 @@ class Renewed:
 
     @property
     def sends_refresh_token(self) -> bool:
-        """A KEEP answer carries no refresh cookie, so it can never be the late writer."""
-        return self.why is not Renewal.KEEP
+        """Whoever showed the head has it; without a cookie the answer is never the late writer."""
+        return self.why not in (Renewal.KEEP, Renewal.FAST_FORWARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,15 @@ def confirm(session: Session, generation: int, now: int) -> Session:
 def _present_newer(
     session: Session, generation: int, now: int, rules: Rules, device: Device | None
 ) -> Outcome:
-    """The signature proves that a store which lost its last write once knew this generation."""
+    """The signature proves that a store which lost its last write once knew this generation.
+
+    The session goes on from there and does not rotate once more: a request with the generation
+    before, which the browser sent before it got this one, may still be on its way.
+    """
     if generation > session.head + rules.ahead:
         return Refused(Refusal.AHEAD)
-    return Renewed(Renewal.FAST_FORWARD, _succeed(session, generation, now, rules, device))
+    known = _succeed(session, generation - 1, now, rules, device)
+    return Renewed(Renewal.FAST_FORWARD, replace(known, confirmed=now))
 
 
 def _present_head(session: Session, now: int, rules: Rules, device: Device | None) -> Outcome:

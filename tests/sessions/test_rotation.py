@@ -54,9 +54,6 @@ def test_nothing_is_good_after_either_life_has_ended(generation):
 @pytest.mark.parametrize(
     ("before", "generation", "moment", "why"),
     [
-        (BASE, 6, 1, Renewal.FAST_FORWARD),
-        (BASE, 7, 1, Renewal.FAST_FORWARD),
-        (CONFIRMED, 7, 1, Renewal.FAST_FORWARD),
         (CONFIRMED, 5, 60, Renewal.ROTATE),
         (replace(BASE, confirmed=at(50)), 5, 80, Renewal.ROTATE),
         (BASE, 5, 90, Renewal.ROTATE),
@@ -123,6 +120,27 @@ def test_an_ancestor_is_theft_at_any_time(before, generation):
 
 def test_a_generation_too_far_ahead_is_refused_without_ending_the_session():
     assert present(BASE, 8, at(1), RULES) == Refused(Refusal.AHEAD)
+
+
+@pytest.mark.parametrize("generation", [6, 7])
+@pytest.mark.parametrize("before", [BASE, CONFIRMED])
+def test_r3_what_a_failover_forgot_is_taken_as_the_head_that_it_was(before, generation):
+    outcome = present(before, generation, at(1), RULES, PHONE)
+
+    healed = replace(succeed(before, generation, at(1)), confirmed=at(1))
+    assert outcome == Renewed(Renewal.FAST_FORWARD, healed)
+    assert not outcome.sends_refresh_token
+
+
+def test_r3_a_tab_behind_the_one_that_healed_the_session_is_no_thief():
+    healed = present(BASE, 6, at(1), RULES)
+    assert isinstance(healed, Renewed)
+
+    behind = present(healed.after, 5, at(2), RULES)
+    late = present(healed.after, 5, at(32), RULES)
+
+    assert behind == Renewed(Renewal.GRACE, replace(healed.after, sent=at(2)))
+    assert isinstance(late, Theft)
 
 
 def test_idle_life_never_moves_beyond_the_absolute_one():

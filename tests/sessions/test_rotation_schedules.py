@@ -25,11 +25,21 @@ class Browser:
     requests: list = field(default_factory=list)
     answers: list = field(default_factory=list)
     log: list = field(default_factory=list)
+    fails_over: bool = False
 
     def __post_init__(self):
         self.kept = session(ends=EPOCH + 100_000, idle_ends=EPOCH + 10_000)
+        self.replica = self.kept
 
     def step(self):
+        if self.fails_over and self.dice.random() < 0.02:
+            self.kept = self.replica
+        before = self.kept
+        self.move()
+        # What a failover would take back: the last write, if that was a rotation.
+        self.replica = before if self.kept.head > before.head else self.kept
+
+    def move(self):
         move = self.dice.choices(
             [self.send, self.arrive, self.deliver, self.lose, self.use, self.wait],
             [4, 5, 4, 1, 1, 4],
@@ -70,13 +80,17 @@ class Browser:
         self.answers = [one for one in self.answers if self.now - one[0] < RULES.delivery]
 
 
-def play(schedules, seed):
+def play(schedules, seed, **how):
     dice = random.Random(seed)
     for _ in range(schedules):
-        browser = Browser(dice)
+        browser = Browser(dice, **how)
         for _ in range(45):
             browser.step()
 
 
 def test_i2_no_schedule_of_an_honest_browser_signs_it_out():
     play(10_000, seed=20)
+
+
+def test_r3_no_failover_that_forgets_a_rotation_signs_an_honest_browser_out():
+    play(10_000, seed=21, fails_over=True)
