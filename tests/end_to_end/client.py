@@ -8,9 +8,10 @@ import contextlib
 import http.client
 import json as json_module
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -94,6 +95,7 @@ class Client:
     host: str = ""
     jar: dict[str, SetCookie] = field(default_factory=dict)
     unix: str = ""
+    tls: ssl.SSLContext | None = None
 
     def request(
         self,
@@ -169,7 +171,7 @@ class Client:
         del self.jar[name]
 
     def copy(self) -> "Client":
-        return Client(self.port, self.host, dict(self.jar), self.unix)
+        return replace(self, jar=dict(self.jar))
 
     @property
     def access(self) -> str:
@@ -188,6 +190,9 @@ class Client:
             connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.settimeout(15)
             connection.sock.connect(self.unix)
+        if self.tls is not None:
+            plain = socket.create_connection(("127.0.0.1", self.port), 15)
+            connection.sock = self.tls.wrap_socket(plain, server_hostname=self.host)
         return connection
 
     @contextlib.contextmanager

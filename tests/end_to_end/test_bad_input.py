@@ -216,11 +216,11 @@ def test_unfit_bodies_at_sign_in_are_refused_by_name(public: Running, raw: bytes
     ("method", "path", "status"),
     [
         ("GET", "/no-such-thing", 404),
-        ("GET", "/%2e%2e/%2e%2e/in", 404),
+        ("GET", "/%2e%2e/%2e%2e/in", 400),
         ("PUT", "/login", 405),
         ("GET", "/refresh-token", 405),
         ("DELETE", "/sessions/%00", 400),
-        ("GET", "/static/..%2f..%2fpages.py", 404),
+        ("GET", "/static/..%2f..%2fpages.py", 400),
         ("GET", "/static/nothing.css", 404),
         ("GET", "/login?rd=" + "a" * 5000, 200),
         ("GET", "/login?rd=%ff%00", 200),
@@ -228,7 +228,7 @@ def test_unfit_bodies_at_sign_in_are_refused_by_name(public: Running, raw: bytes
 )
 def test_odd_addresses_of_our_own_get_a_clear_answer(public: Running, method, path, status):
     answer = Client(public.port).request(method, PREFIX + path)
-    assert answer.status in (status, 400)
+    assert answer.status == status
     if status >= 400:
         assert answer.header("Content-Type") == "application/problem+json"
 

@@ -1,7 +1,9 @@
 """The process itself: how it starts or refuses to, how it ends, and how it outlives its store."""
 
+import datetime as dt
 import re
 import socket
+import ssl
 import stat
 import subprocess
 import tempfile
@@ -10,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.end_to_end.client import ACCESS, REFRESH, Client
+from tests.end_to_end.client import ACCESS, REFRESH, Client, exchange
 from tests.end_to_end.conftest import USERS, StartGateway, smallest, write_users
 from tests.end_to_end.echo_app import EchoApp
 from tests.end_to_end.running import Running, command, free_port, until, write_config
@@ -104,6 +109,20 @@ class TestStarting:
         gateway = start_gateway(smallest(app), environ=environ)
         assert Client(gateway.port).sign_in().json()["expires_in"] == 420
 
+    def test_it_serves_https_itself(
+        self, start_gateway: StartGateway, app: EchoApp, tmp_path: Path
+    ):
+        context = ssl.create_default_context(cafile=_certificate(tmp_path))
+        gateway = start_gateway(smallest(app, tls={"certificate": "tls.crt", "key": "tls.key"}))
+        client = Client(gateway.port, "localhost", tls=context).signed_in()
+        assert client.jar.keys() == {f"__Host-{ACCESS}", f"__Host-{REFRESH}"}
+        assert client.get("/by-tls").status == 200
+        arrival = app.last("/by-tls")
+        assert arrival.header("X-Forwarded-Proto") == "https"
+        assert arrival.header("X-Forwarded-User") == "alice"
+        plain = exchange(gateway.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"HTTP/1.1 200" not in plain
+
     def test_it_listens_on_a_unix_socket(self, start_gateway: StartGateway, app: EchoApp):
         with tempfile.TemporaryDirectory() as short:
             path = f"{short}/s"
@@ -111,6 +130,30 @@ class TestStarting:
             client = Client(0, "localhost", unix=path).signed_in()
             assert client.get("/by-socket").status == 200
         assert app.last("/by-socket").header("X-Forwarded-User") == "alice"
+
+
+def _certificate(folder: Path) -> Path:
+    """Make tls.crt and tls.key for localhost, and return what a client must trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    path = folder / "tls.crt"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 class TestEnding:

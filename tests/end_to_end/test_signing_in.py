@@ -106,11 +106,8 @@ def test_a_form_sends_one_back_to_where_one_was_going(client: Client, app: EchoA
 )
 def test_o5_nobody_is_sent_to_another_site(client: Client, rd: str):
     form = {"username": "alice", "password": PASSWORD, "rd": rd}
-    location = client.post(f"{PREFIX}/login", NAVIGATE, form=form).header("Location")
-    assert location is not None
-    assert re.fullmatch(r"/(?![/\\]).*", location)
-    assert "evil.example" not in location.partition("?")[0].partition("/")[0]
-    assert not re.match(r"/[\s%0-9a-fA-F.]*[/\\]+evil", location)
+    answer = client.post(f"{PREFIX}/login", NAVIGATE, form=form)
+    assert (answer.status, answer.header("Location")) == (303, "/")
 
 
 def test_a_wrong_password_is_a_401_that_gives_no_cookie(client: Client):
