@@ -8,11 +8,15 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 
+import uvloop
 from aiohttp import web
 
 from gateway.app.gateway import Gateway, running
+from gateway.app.generation import BAD_FILES
+from gateway.app.sockets import CannotListen
 from gateway.app.source import Source
 from gateway.config.values import Config
 
@@ -25,16 +29,34 @@ Beside = Callable[[], Awaitable[web.AppRunner]]
 
 async def serve(config: Config, source: Source | None = None, beside: Beside | None = None) -> None:
     """Serve as the only process, and *beside* the gateway another server. Raises as `running`."""
-    stopping = Stopping()
+    stopping, loop = Stopping(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.asked)
+        loop.add_signal_handler(number, stopping.asked)
     neighbour = None if beside is None else await beside()
     try:
         async with running(config, source=source) as gateway:
+            if gateway.reloading is not None:
+                loop.add_signal_handler(signal.SIGHUP, gateway.reloading.spawn)
             await stopping.wait(gateway)
     finally:
         if neighbour is not None:
             await neighbour.cleanup()
+
+
+def exit_code_of(work: Coroutine[None, None, None]) -> int:
+    """Run *work* to its end: 0, or 2 for a bad file and 1 for what is not there, told on stderr."""
+    try:
+        uvloop.run(work)
+    except BAD_FILES as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or 'a file'}: {error.strerror or error}\n")
+        return 1
+    return 0
 
 
 class Stopping:
@@ -48,6 +70,10 @@ class Stopping:
         """Drain; asked again, end at once."""
         if self._wished.is_set():
             self.at_once()
+        self.drain()
+
+    def drain(self) -> None:
+        """Answer what is under way, and end."""
         self._wished.set()
 
     def at_once(self) -> None:
@@ -60,8 +86,6 @@ class Stopping:
     async def wait(self, gateway: Gateway) -> None:
         """Let *gateway* serve until somebody wishes it to stop."""
         self._gateway = gateway
-        if gateway.reloading is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reloading.spawn)
         _spare_the_collector()
         await self._wished.wait()
 

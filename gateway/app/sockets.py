@@ -30,6 +30,19 @@ def open_sockets(address: Address, sharers: int = 1) -> list[Sockets]:
         raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
 
 
+Where = tuple[int, str | tuple[str | bytes | int, ...]]
+
+
+def places_of(sockets: Sockets) -> tuple[Where, ...]:
+    """Return where *sockets* are bound, for `bind_again`."""
+    return tuple((each.family, each.getsockname()) for each in sockets)
+
+
+def bind_again(places: tuple[Where, ...]) -> Sockets:
+    """Take a share of *places* again, which others still have. Raises OSError."""
+    return tuple(_bound(family, where, shared=True) for family, where in places)
+
+
 def _unix(path: str) -> socket.socket:
     if Path(path).is_socket() and not _answers(path):
         Path(path).unlink()  # left behind by a process that was killed

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from gateway.commands.run import run_alone
+from gateway.app.serving import exit_code_of, serve
 from gateway.config.load import load
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
@@ -59,7 +59,7 @@ def demo(port: int | None, access_lifetime: str, transparent_refresh: str) -> No
         )
         asyncio.run(_add_user(config))
         _explain(config)
-        sys.exit(run_alone(config, beside=lambda: _serve_app(app)))
+        sys.exit(exit_code_of(serve(config, beside=lambda: _serve_app(app))))
 
 
 def _config(

@@ -3,14 +3,11 @@
 import sys
 
 import click
-import uvloop
 
-from gateway.app.generation import BAD_FILES
-from gateway.app.serving import Beside, serve
+from gateway.app.serving import exit_code_of, serve
 from gateway.app.sockets import CannotListen
-from gateway.app.source import Source
-from gateway.commands.options import BAD_CONFIG, config_option, read, source_of
-from gateway.config.values import Config
+from gateway.commands.options import config_option, read, source_of
+from gateway.workers.supervisor import Supervisor
 
 
 @click.command()
@@ -24,20 +21,11 @@ def run(config_path: str | None) -> None:
     config = read(source)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
-    sys.exit(run_alone(config, source))
-
-
-def run_alone(config: Config, source: Source | None = None, beside: Beside | None = None) -> int:
-    """Run the gateway in this process, and *beside* it another server; return the exit code."""
+    if config.workers == 1:
+        sys.exit(exit_code_of(serve(config, source)))
     try:
-        uvloop.run(serve(config, source, beside))
-    except BAD_FILES as error:
-        click.echo(str(error), err=True)
-        return BAD_CONFIG
+        supervisor = Supervisor(config, source)
     except CannotListen as error:
         click.echo(str(error), err=True)
-        return 1
-    except OSError as error:
-        click.echo(f"{error.filename or 'a file'}: {error.strerror or error}", err=True)
-        return 1
-    return 0
+        sys.exit(1)
+    sys.exit(supervisor.run())

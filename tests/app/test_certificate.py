@@ -2,54 +2,20 @@
 
 import asyncio
 import ssl
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 from cryptography.x509.oid import NameOID
 
 from gateway.app.certificate import BadCertificate, Certificate, read
 from gateway.config.values import Tls
 from tests.app.conftest import Browser, Site
+from tests.certificates import make_pair, written
 
 
-def make_pair(name: str, *, password: bytes | None = None) -> tuple[bytes, bytes]:
-    """Return a self-signed certificate for localhost by *name*, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, SHA256())
-    )
-    protection = NoEncryption() if password is None else BestAvailableEncryption(password)
-    return (
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection),
-    )
-
-
-def write(folder: Path, certificate: bytes, key: bytes) -> Tls:
-    """Exchange both files, as certbot does: by renaming."""
-    for name, content in (("tls.crt", certificate), ("tls.key", key)):
-        (folder / f"{name}.new").write_bytes(content)
-        (folder / f"{name}.new").replace(folder / name)
+def in_config(folder, certificate, key):
+    """Write both files, and return them as the configuration names them."""
+    written(folder, certificate, key)
     return Tls(str(folder / "tls.crt"), str(folder / "tls.key"))
 
 
@@ -98,24 +64,24 @@ def name_in(connection: ssl.SSLObject) -> str:
 
 @pytest.mark.parametrize("name", ["localhost", None])
 async def test_new_handshakes_show_the_certificate_whose_files_lie_there_now(tmp_path, name):
-    certificate = Certificate(read(write(tmp_path, *make_pair("first"))))
+    certificate = Certificate(read(in_config(tmp_path, *make_pair("first"))))
     handshakes = Handshakes(certificate)
     async with await handshakes.start():
         assert name_in(await shown(handshakes.port, name=name)) == "first"
 
-        write(tmp_path, *make_pair("second"))
+        written(tmp_path, *make_pair("second"))
         certificate.look()
 
         assert name_in(await shown(handshakes.port, name=name)) == "second"
 
 
 async def test_a_bad_pair_keeps_the_old_one_and_is_told_once(tmp_path, caplog):
-    certificate = Certificate(read(write(tmp_path, *make_pair("first"))))
+    certificate = Certificate(read(in_config(tmp_path, *make_pair("first"))))
     handshakes = Handshakes(certificate)
     async with await handshakes.start():
         another, _ = make_pair("another")
         _, foreign = make_pair("foreign")
-        write(tmp_path, another, foreign)
+        written(tmp_path, another, foreign)
         for _ in range(3):
             certificate.look()
 
@@ -124,14 +90,14 @@ async def test_a_bad_pair_keeps_the_old_one_and_is_told_once(tmp_path, caplog):
         assert len(told) == 1
         assert "key values mismatch" in told[0]
 
-        write(tmp_path, *make_pair("repaired"))
+        written(tmp_path, *make_pair("repaired"))
         certificate.look()
 
         assert name_in(await shown(handshakes.port)) == "repaired"
 
 
 async def test_files_that_are_gone_for_a_moment_change_nothing(tmp_path, caplog):
-    certificate = Certificate(read(write(tmp_path, *make_pair("first"))))
+    certificate = Certificate(read(in_config(tmp_path, *make_pair("first"))))
     (tmp_path / "tls.key").unlink()
 
     certificate.look()
@@ -150,14 +116,14 @@ async def test_files_that_are_gone_for_a_moment_change_nothing(tmp_path, caplog)
 def test_a_bad_pair_does_not_start_and_the_message_names_the_files(tmp_path, certificate, key, why):
     good = make_pair("good", password=b"secret" if key == "locked" else None)
     key = None if key == "locked" else key
-    tls = write(tmp_path, certificate or good[0], key or good[1])
+    tls = in_config(tmp_path, certificate or good[0], key or good[1])
 
     with pytest.raises(BadCertificate, match=why):
         read(tls)
 
 
 async def test_tls_is_1_2_at_least_and_http_1_1_is_what_is_spoken(tmp_path):
-    certificate = Certificate(read(write(tmp_path, *make_pair("it"))))
+    certificate = Certificate(read(in_config(tmp_path, *make_pair("it"))))
     handshakes = Handshakes(certificate)
     async with await handshakes.start():
         newest = await shown(handshakes.port)
@@ -168,13 +134,13 @@ async def test_tls_is_1_2_at_least_and_http_1_1_is_what_is_spoken(tmp_path):
 
 
 def test_older_protocols_are_refused_by_the_context_itself(tmp_path):
-    pair = read(write(tmp_path, *make_pair("it")))
+    pair = read(in_config(tmp_path, *make_pair("it")))
 
     assert pair.context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 async def test_c1_an_https_site_gives_host_cookies_and_serves_over_tls(site: Site):
-    write(site.folder, *make_pair("site"))
+    written(site.folder, *make_pair("site"))
     site.write(
         tls={"certificate": "tls.crt", "key": "tls.key"}, public_url="https://localhost:8443"
     )
