@@ -142,17 +142,19 @@ class MemoryUsers:
 class RecordingUpstream:
     """An app on a real socket that keeps the bytes of every request and answers as it is told.
 
-    *answer* gets the head of a request and returns what is sent back at once; a list is sent
-    piece by piece. `received` holds, per connection, all bytes that came.
+    *answer* gets the head of a request and returns what is sent back at once: to the head of one
+    with a length, to the whole of a chunked one. `received` holds, per connection, all bytes that
+    came, `heads` every request that was answered.
     """
 
     def __init__(self) -> None:
         self.received: list[bytearray] = []
+        self.heads: list[bytes] = []
         self.answer: Callable[[bytes], bytes | None] = lambda _head: OK
         self.close_after_answer = False
         self.port = 0
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: dict[asyncio.StreamWriter, None] = {}
         self._arrived = asyncio.Event()
 
     async def start(self) -> None:
@@ -188,7 +190,7 @@ class RecordingUpstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mine = bytearray()
         self.received.append(mine)
-        self._writers.add(writer)
+        self._writers[writer] = None
         self._arrived.set()
         answered = 0
         try:
@@ -197,9 +199,14 @@ class RecordingUpstream:
                 self._arrived.set()
                 while (end := mine.find(b"\r\n\r\n", answered)) >= 0:
                     head = bytes(mine[answered : end + 4])
-                    answered = end + 4 + _length(head)
-                    if b"chunked" in head:
-                        answered = mine.find(b"0\r\n\r\n", end) + 5
+                    after = end + 4 + _length(head)
+                    if b"\r\nTransfer-Encoding: chunked\r\n" in head:
+                        last = mine.find(b"0\r\n\r\n", end)
+                        if last < 0:
+                            break
+                        after = last + 5
+                    answered = after
+                    self.heads.append(head)
                     reply = self.answer(head)
                     if reply is not None:
                         writer.write(reply)
@@ -209,7 +216,7 @@ class RecordingUpstream:
         except ConnectionError:
             pass
         finally:
-            self._writers.discard(writer)
+            self._writers.pop(writer, None)
             writer.close()
             self._arrived.set()
 

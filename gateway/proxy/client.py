@@ -348,8 +348,10 @@ class ClientConnection(ClientHalf):
             raise
         if self._state is not _HEAD:
             return
-        if self._half_closed:
+        if self._half_closed and self._buffer:
             self._reject(BadRequest("The request ended before it was whole."))
+        elif self._half_closed:
+            self._linger()
         else:
             self._go_on_reading()
 

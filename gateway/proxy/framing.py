@@ -20,8 +20,13 @@ MAX_TRAILERS = 8192
 # Extensions carry nothing; a body whose extensions outgrow this is an attack (CVE-2023-39326).
 MAX_EXTENSIONS = 16384
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+# RFC 9112 §7.1.1 without its optional blanks, which nobody sends but attackers.
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_SIZE_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,16})((?:;%b(?:=(?:%b|%b))?)*)" % (_TOKEN, _TOKEN, _QUOTED)
+)
+_TRAILER_LINE = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 
 
 def request_framing(
@@ -125,7 +130,7 @@ class ChunkedBody:
         match = _SIZE_LINE.fullmatch(line)
         if match is None or len(line) > MAX_CHUNK_LINE:
             raise BadRequest("a chunk size is malformed")
-        self._extensions += len(match[2] or b"")
+        self._extensions += len(match[2])
         if self._extensions > MAX_EXTENSIONS:
             raise BadRequest("the chunk extensions are too long")
         self._in_chunk = int(match[1], 16)

@@ -178,7 +178,6 @@ class Tunnel:
 
     def cut(self) -> None:
         """The session is over: from now on the app hears nothing from this client."""
-        self._client.ended = True
         self._app.leave(close_frame(POLICY_VIOLATION, "session ended"))
         if not self._app.lost:
             self._app.transport.abort()
@@ -199,9 +198,13 @@ class Tunnel:
         self._start_closing()
 
     def side_lost(self, other: _Side) -> None:
-        """One side is closed: so is the other, once it has everything."""
+        """One side is closed: so is the other, once it has everything.
+
+        What it still sends is read and dropped: closing with bytes unread would throw away those
+        that it has not got yet.
+        """
         if not other.lost:
-            other.transport.close()
+            other.finish()
             self._start_closing()
         else:
             self.deadline = NEVER

@@ -331,8 +331,13 @@ def _response_framing(head: ResponseHead, exchange: Exchange) -> ResponseFraming
     noted = head.noted
     encoding = noted.get("transfer-encoding")
     length = noted.get("content-length")
-    if encoding is not None and (length is not None or encoding.lower() != b"chunked"):
+    if encoding is not None and (
+        length is not None or encoding.strip(b" \t").lower() != b"chunked"
+    ):
         raise BadResponse("its framing is ambiguous")
+    if length is not None and not length.isdigit():
+        # The parser keeps blanks behind a value.
+        length = noted["content-length"] = length.strip(b" \t")
     if length is not None and not (length.isdigit() and len(length) < 19):
         raise BadResponse("its length is not a number")
     if exchange.expects_no_body or head.status in (204, 304) or head.status < 200:
