@@ -69,6 +69,9 @@ class MemoryStore:
         fresh = [entry for _, entry in takewhile(lambda e: e[0] > seen, reversed(self._feed))]
         return Announcements(tuple(reversed(fresh)), str(self._last))
 
+    async def rehearse(self) -> None:
+        """Nothing to do: memory that could not be written would have ended the process."""
+
     async def sweep(self, limit: int) -> int:
         now, swept = self._clock(), 0
         while swept < limit and self._going and self._going[0][0] <= now:

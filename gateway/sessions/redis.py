@@ -37,6 +37,7 @@ _Result = TypeVar("_Result")
 
 _FEED = "{gw:feed}:log"
 _OUTBOX = "{gw:feed}:outbox"
+_REHEARSAL = "{gw:feed}:rehearsal"
 _FEED_PAGE = 1000
 _LONGEST_WAIT = 5.0
 _REPLICATION_WAIT = 50
@@ -202,6 +203,12 @@ class RedisStore:
         if self._clients.clustered and not batch.revocations:
             await self._run(_settle_outbox)
         return batch
+
+    async def rehearse(self) -> None:
+        async def work(redis: Client) -> None:
+            await redis.set(_REHEARSAL, "", px=1000)
+
+        await self._run(work)
 
     async def sweep(self, limit: int) -> int:  # noqa: ARG002 - Redis forgets by itself
         """Nothing to do: records and lists expire, the feed trims itself."""

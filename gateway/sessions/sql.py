@@ -6,6 +6,7 @@ which they become visible, so a reader that has seen number n has seen all befor
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from secrets import token_urlsafe
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -138,6 +139,16 @@ class SqlStore:
             if batch.revocations or after is None or loop.time() >= until:
                 return batch
             await asyncio.sleep(_POLL_EVERY)
+
+    async def rehearse(self) -> None:
+        row_id = f"rehearsal-{token_urlsafe(9)}"
+        row = insert(_sessions).values(id=row_id, subject="", record="", forget_at=0)
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(row)
+            await connection.execute(delete(_sessions).where(_sessions.c.id == row_id))
+
+        await self._write(work)
 
     async def sweep(self, limit: int) -> int:
         async def work(connection: AsyncConnection) -> int:

@@ -70,6 +70,9 @@ class Store(Protocol):
         Without a cursor: everything that still matters, at once. Some may come twice.
         """
 
+    async def rehearse(self) -> None:
+        """Write something that nobody will see: a store that only reads renews nothing."""
+
     async def sweep(self, limit: int) -> int:
         """Forget up to *limit* things whose time is over; return how many."""
 

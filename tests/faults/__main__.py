@@ -17,7 +17,13 @@ def main() -> int:
     tallies = [besiege(name, options.seed, options.seconds, options.pairs) for name in names]
     print(table(tallies))
     for tally in tallies:
-        for line in (*tally.lost, *tally.honoured, *tally.unnoticed, *tally.resurrected):
+        for line in (
+            *tally.lost,
+            *tally.honoured,
+            *tally.unnoticed,
+            *tally.resurrected,
+            *tally.evidence,
+        ):
             print(f"{tally.store}: {line}")
     return int(any(failed(tally) for tally in tallies))
 

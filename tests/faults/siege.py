@@ -14,15 +14,17 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.sessions.session import session_hash
 from tests.end_to_end.client import ACCESS, PREFIX, REFRESH
 from tests.end_to_end.conftest import HASH, write_users
 from tests.end_to_end.fleet import Fleet
 from tests.faults.backends import Backend
-from tests.faults.browser import Browser, Timing
+from tests.faults.browser import Browser, Timing, generation
 from tests.faults.wire import Lost, NotSent, Reply, ask
 
 TABS = 3
 GATEWAYS = 3
+_DULL = {"level", "logger", "client", "last_client", "same_user_agent", "request_id"}
 
 
 class SignedOut(Exception):
@@ -48,6 +50,7 @@ class Tally:
     unnoticed: list[str] = field(default_factory=list)
     ended: int = 0
     resurrected: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     hit: Counter[str] = field(default_factory=Counter)
 
@@ -215,6 +218,8 @@ class Siege:
             tally.turned_away += account.turned_away
             tally.unanswered += account.unanswered
             tally.lost += [f"{browser.user}: {why}" for why in account.wrong]
+            if account.wrong and browser.tokens:
+                tally.evidence += self._evidence(browser)
         tally.sessions = len(browsers)
         tally.rotations = len(self._fleet.events("refresh.ok", outcome="rotate"))
         for link in self._backend.links:
@@ -256,6 +261,17 @@ class Siege:
                 if reply.status not in (502, 503, 504):
                     return reply
                 await asyncio.sleep(0.1)
+
+    def _evidence(self, browser: Browser) -> list[str]:
+        """Return what the gateways logged of a session that was lost, and of refusals."""
+        hashed = session_hash(browser.tokens[-1].split(".")[2])
+        names = ("refresh.ok", "refresh.theft", "refresh.ahead", "session.ended")
+        found = [e for name in names for e in self._fleet.events(name, session=hashed)]
+        found = sorted(found, key=lambda each: str(each["time"]))[-12:]
+        found += self._fleet.events("refresh.refused")
+        told = [{k: v for k, v in e.items() if k not in _DULL} for e in found]
+        jar = [f"{generation(token)}" for token in browser.tokens]
+        return [f"{browser.user} had {', '.join(jar)}", *map(str, told)]
 
     def _browser(self, user: str) -> Browser:
         chance = random.Random(self._chance.random())

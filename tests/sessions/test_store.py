@@ -55,6 +55,16 @@ async def test_what_is_added_comes_back_with_the_time_of_the_store(store):
     assert kept.now <= await store.now() <= (await store.get(SESSION_ID)).now
 
 
+async def test_r1_a_rehearsal_leaves_nothing_behind(store):
+    added = await fresh(store)
+
+    await store.rehearse()
+
+    assert [each.session for each in await store.of_user(ALICE.subject)] == [added]
+    assert await store.of_user("") == []
+    assert (await store.announced(None, 0.0)).revocations == ()
+
+
 async def test_every_replica_reads_what_one_wrote(backend):
     first, second = backend.open(), backend.open()
     added = await fresh(first)
