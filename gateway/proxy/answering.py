@@ -1,6 +1,7 @@
 """The answer side of an exchange: what the client is told, once, and what is recorded of it."""
 
 import logging
+from http import HTTPStatus
 from typing import Final
 
 from gateway.observability.audit import AuditEvent, AuditKind
@@ -111,7 +112,8 @@ class Answering:
         self.answered = True
         self._status = status
         self._bytes_out = len(body)
-        if self.wants_upgrade or not (self._request_complete or self._client.drains()):
+        drains = self._request_complete or self._repeats(status) or self._client.drains()
+        if self.wants_upgrade or not drains:
             self.keep_alive = False
         parts = [answers.status_line(status), lines]
         parts += [f"\r\nSet-Cookie: {cookie}".encode("latin-1") for cookie in self._due_cookies()]
@@ -120,6 +122,13 @@ class Answering:
             parts.append(body)
         self._client.write(b"".join(parts))
         self._finish()
+
+    def _repeats(self, status: int) -> bool:
+        """Whether the client is to send its body elsewhere, and the rest of it is dropped here.
+
+        Browsers send a body to its end before they read where to send it next.
+        """
+        return status == HTTPStatus.TEMPORARY_REDIRECT and self._client.drains(however_much=True)
 
     def _due_cookies(self) -> tuple[str, ...]:
         """The cookies of a renewal, unless it is too late for them (SESSIONS, L)."""

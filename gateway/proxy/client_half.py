@@ -96,11 +96,11 @@ class ClientHalf(ClientWire):
                 self.deadline = NEVER
             self._stop_reading()
 
-    def drains(self) -> bool:
+    def drains(self, *, however_much: bool = False) -> bool:
         exchange, body = self._exchange, self._body
         return (
             isinstance(body, LengthBody)
-            and body.remaining <= DRAIN_BYTES
+            and (however_much or body.remaining <= DRAIN_BYTES)
             and exchange is not None
             and not exchange.expects_continue
         )

@@ -39,8 +39,8 @@ class ClientSide(Protocol):
     def pause_body(self) -> None:
         """Read no more of the request's body for now."""
 
-    def drains(self) -> bool:
-        """Whether the rest of the request's body is little enough to be read and dropped."""
+    def drains(self, *, however_much: bool = False) -> bool:
+        """Whether the rest of the request's body will be read and dropped: little, or any."""
 
     def begin_tunnel(
         self,

@@ -257,7 +257,7 @@ class Exchange(Answering):
         self._bytes_out += len(body)
         parts = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *self._answer_lines(head)]
         parts.append(self._framing_of_answer(head, framing))
-        if not self._request_complete or self.wants_upgrade:
+        if self.wants_upgrade or not (self._request_complete or self._repeats(head.status)):
             # What is still to come would be taken for the next request.
             self.keep_alive = False
         parts.append(self._client.connection_line(keep_alive=self.keep_alive))
