@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.app.certificate import Certificate
 from gateway.app.foundation import Foundation
 from gateway.app.generation import Generation, build
+from gateway.app.libraries import check_libraries
 from gateway.app.operating import Operating
 from gateway.app.reloading import Reloading
 from gateway.app.seat import Neighbours, Seat
@@ -100,8 +101,9 @@ async def running(
 
     *source* is where a reload reads. With a *seat*, other processes share the port, and somebody
     else watches the source. Raises one of BAD_FILES, OSError for another file that cannot be read,
-    CannotListen.
+    CannotListen, UnfitLibraries.
     """
+    check_libraries()
     async with AsyncExitStack() as closing:
         foundation = Foundation(config, shared_output=seat is not None)
         closing.push_async_callback(foundation.stop)

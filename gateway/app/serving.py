@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.app.gateway import Gateway, running
 from gateway.app.generation import BAD_FILES
+from gateway.app.libraries import UnfitLibraries
 from gateway.app.sockets import CannotListen
 from gateway.app.source import Source
 from gateway.config.values import Config
@@ -50,7 +51,7 @@ def exit_code_of(work: Coroutine[None, None, None]) -> int:
     except BAD_FILES as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except CannotListen as error:
+    except (CannotListen, UnfitLibraries) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except OSError as error:
