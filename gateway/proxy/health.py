@@ -29,7 +29,7 @@ async def _is_well(pool: Pool, target: Target, path: str) -> bool:
                 path.encode("latin-1"), host,
             ))  # fmt: skip
             return 200 <= await asked.status < 400
-    except (OSError, TimeoutError, BadResponse):
+    except (OSError, ValueError, TimeoutError, BadResponse):
         return False
     finally:
         asked.close()
@@ -54,8 +54,8 @@ class _Asked(asyncio.Protocol):
         self.status.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream protocol has no other
-        self._transport = transport
+        # Not checked: uvloop's transports are none of asyncio's.
+        self._transport = transport  # type: ignore[assignment]  # a stream protocol has no other
 
     def data_received(self, data: bytes) -> None:
         if self.status.done():
