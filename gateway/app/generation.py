@@ -21,6 +21,7 @@ from gateway.config.values import Config
 from gateway.headers.fields import RequestFields
 from gateway.identity.watched_file import BadFile
 from gateway.observability.observer import Observer
+from gateway.observability.rejections import counting
 from gateway.pipeline import FORWARD_AUTH, PORTAL, Authenticated, Pipeline, Settings
 from gateway.policy.access import Access
 from gateway.policy.routes import Route, Routes
@@ -125,7 +126,7 @@ def _pipeline(config: Config, foundation: Foundation, sign_in: SignIn) -> Pipeli
         routes=Routes((*own, *config.routes)),
         cookies=config.cookies,
         identity=config.headers,
-        verify=sign_in.verify,
+        verify=counting(sign_in.verify, foundation.observation.metrics.token_rejected),
         denies=foundation.deny.denies,
         settings=Settings(
             prefix=prefix,
