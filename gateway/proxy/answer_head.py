@@ -47,6 +47,16 @@ def answer_lines(
     return lines
 
 
+def length_of_none(head: ResponseHead, *, asked_for_head: bool) -> bytes:
+    """Frame an answer without a body, which may tell of the length that another would have."""
+    if not asked_for_head and head.status not in (204, 304):
+        return b"\r\nContent-Length: 0"
+    declared = head.noted.get("content-length")
+    if declared is None or head.status == 204:
+        return b""
+    return b"\r\nContent-Length: %d" % int(declared)
+
+
 def _is_everybodys(head: ResponseHead) -> bool:
     """Whether caches may show this answer to others (SECURITY C5).
 

@@ -22,13 +22,30 @@ _LOG: Final = logging.getLogger(__name__)
 _RETRY_AFTER: Final = "Retry-After: 3"
 
 
+# Methods that may be sent again when a kept connection turns out to be closed: RFC 9110 §9.2.2,
+# and those of WebDAV that only ask.
+_IDEMPOTENT: Final = frozenset(
+    {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
+)
+
+
 class Answering:
     """One request, until its answer is whole."""
 
     __slots__ = (
-        *("answered", "authenticated", "expects_continue", "expects_no_body", "framing"),
-        *("keep_alive", "request", "request_id", "wants_upgrade"),
-        *("_bytes_in", "_bytes_out", "_client", "_cookies", "_cookies_until", "_decision"),
+        *("answered", "authenticated", "body_timeout", "connect_timeout", "expects_continue"),
+        *("expects_no_body", "framing", "head_timeout", "keep_alive", "repeatable", "request"),
+        *("request_id", "wants_upgrade", "_asked", "_chunked_answer", "_head", "_lines"),
+        *(
+            "_unsent",
+            "_upstream_started",
+            "_bytes_in",
+            "_bytes_out",
+            "_client",
+            "_cookies",
+            "_cookies_until",
+            "_decision",
+        ),
         *("_done", "_plane", "_pool", "_request_complete", "_route", "_started", "_status"),
         *("_stream_of", "_tunnel", "_upstream", "_upstream_took"),
     )
@@ -38,6 +55,7 @@ class Answering:
         plane: DataPlane,
         client: ClientSide,
         request: Request,
+        lines: list[bytes],
         *,
         framing: int | Chunked,
         keep_alive: bool,
@@ -71,6 +89,17 @@ class Answering:
         self._bytes_out = 0
         self._stream_of: str | None = None
         self._tunnel: Tunnel | None = None
+        # The way to the app and back.
+        self.repeatable = framing == 0 and request.method in _IDEMPOTENT
+        self.connect_timeout: float | None = None
+        self.head_timeout = plane.limits.upstream_head
+        self.body_timeout = plane.limits.body_timeout
+        self._lines = lines
+        self._head = b""
+        self._unsent: list[bytes] = []
+        self._upstream_started = 0.0
+        self._chunked_answer = False
+        self._asked: Request | None = None
 
     # Answering ourselves.
 
@@ -149,7 +178,9 @@ class Answering:
         self._done = True
         if self._upstream is not None or not self._request_complete:
             self._drop_upstream()
-        self._end()
+        if self._stream_of is not None:
+            self._plane.streams.remove(self._stream_of, self)
+        self._record()
         self._client.finished(self, broken=broken)
 
     def _drop_upstream(self) -> None:
@@ -164,12 +195,15 @@ class Answering:
         self._done = True
         self._bytes_in, self._bytes_out = bytes_in, bytes_out
         self._tunnel = None
-        self._end()
-
-    def _end(self) -> None:
         if self._stream_of is not None:
             self._plane.streams.remove(self._stream_of, self)
         self._record()
+
+    def _recognize(self, authenticated: Authenticated) -> None:
+        """Let the session hear that this token has arrived; once for each."""
+        if not authenticated.seen:
+            authenticated.seen = True
+            self._plane.seen(authenticated)
 
     def _remember_stream(self) -> None:
         if self.authenticated is None or not self.authenticated.token.session_id:
@@ -236,3 +270,13 @@ class Answering:
             self._plane.observer.upstream_error(name, failure)
             fields = {"request_id": self.request_id}
             _LOG.warning("upstream %s: %s: %s", name, failure, text, extra={"fields": fields})
+
+
+def store_unavailable(route: Route) -> Refuse:
+    """Return what a client is told whose tokens cannot be renewed for now."""
+    return Refuse(
+        503,
+        Reason.STORE_UNAVAILABLE,
+        "Your sign-in cannot be renewed right now. You are still signed in; try again shortly.",
+        route,
+    )

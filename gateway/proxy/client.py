@@ -130,21 +130,6 @@ class ClientConnection(ClientHalf):
         else:
             self.abort()
 
-    # As the listener sees it.
-
-    @property
-    def idle(self) -> bool:
-        return self._state is _HEAD and not self._buffer
-
-    def drain(self) -> None:
-        """Finish what is under way and close."""
-        if self._tunnel is not None:
-            self._tunnel.drain()
-        elif self.idle:
-            self.close()
-        elif self._exchange is not None:
-            self._exchange.keep_alive = False
-
     # Reading requests.
 
     def _head_bytes(self, data: bytes) -> None:

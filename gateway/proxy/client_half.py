@@ -148,6 +148,21 @@ class ClientHalf(ClientWire):
             buffer, self._buffer = self._buffer, b""
             self._next(buffer)
 
+    # As the listener sees it.
+
+    @property
+    def idle(self) -> bool:
+        return self._state is State.HEAD and not self._buffer
+
+    def drain(self) -> None:
+        """Finish what is under way and close."""
+        if self._tunnel is not None:
+            self._tunnel.drain()
+        elif self.idle:
+            self.close()
+        elif self._exchange is not None:
+            self._exchange.keep_alive = False
+
     # Ending.
 
     @abstractmethod

@@ -8,69 +8,25 @@ identity headers, and nothing that a client sent under those names.
 from typing import Final
 
 from gateway.observability.audit import AuditKind
-from gateway.pipeline import FORWARD_AUTH, Authenticated, Decision, Forward, Reason, Refuse, Renew
-from gateway.policy.routes import Route
+from gateway.pipeline import FORWARD_AUTH, Decision, Forward, Reason, Refuse, Renew
 from gateway.proxy import answers, forward_auth
-from gateway.proxy.answer_head import answer_lines
-from gateway.proxy.answering import Answering
-from gateway.proxy.client_side import ClientSide
+from gateway.proxy.answer_head import answer_lines, length_of_none
+from gateway.proxy.answering import Answering, store_unavailable
 from gateway.proxy.failure import Failure
-from gateway.proxy.framing import CHUNKED, LAST_CHUNK, Chunked, chunk
+from gateway.proxy.framing import CHUNKED, LAST_CHUNK, chunk
 from gateway.proxy.heads import ResponseHead
-from gateway.proxy.plane import DataPlane, RenewalUnavailable, Renewed
+from gateway.proxy.plane import RenewalUnavailable, Renewed
 from gateway.proxy.request_head import request_head
-from gateway.proxy.upstream import UNTIL_CLOSE, ResponseFraming, UpstreamConnection
+from gateway.proxy.upstream import ResponseFraming, UpstreamConnection
 from gateway.request import BadRequest, Request
 
-# Methods that may be sent again when a kept connection turns out to be closed: RFC 9110 §9.2.2,
-# and those of WebDAV that only ask.
-_IDEMPOTENT: Final = frozenset(
-    {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
-)
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
 class Exchange(Answering):
     """From the request's head to the end of its answer."""
 
-    __slots__ = (
-        *("body_timeout", "connect_timeout", "head_timeout", "repeatable"),
-        *("_asked", "_chunked_answer", "_head", "_lines", "_unsent", "_upstream_started"),
-    )
-
-    def __init__(
-        self,
-        plane: DataPlane,
-        client: ClientSide,
-        request: Request,
-        lines: list[bytes],
-        *,
-        framing: int | Chunked,
-        keep_alive: bool,
-        expects_continue: bool,
-        started: float,
-        request_id: str,
-    ) -> None:
-        super().__init__(
-            plane,
-            client,
-            request,
-            framing=framing,
-            keep_alive=keep_alive,
-            expects_continue=expects_continue,
-            started=started,
-            request_id=request_id,
-        )
-        self.repeatable = framing == 0 and request.method in _IDEMPOTENT
-        self.connect_timeout: float | None = None
-        self.head_timeout = plane.limits.upstream_head
-        self.body_timeout = plane.limits.body_timeout
-        self._lines = lines
-        self._head = b""
-        self._unsent: list[bytes] = []
-        self._upstream_started = 0.0
-        self._chunked_answer = False
-        self._asked: Request | None = None
+    __slots__ = ()
 
     # Deciding.
 
@@ -106,7 +62,7 @@ class Exchange(Answering):
             self._decision = "renew:unavailable"
             self._tell(AuditKind.REFRESH_UNAVAILABLE, "store", request)
             if not self._done:
-                self._refuse(_store_unavailable(decision.route))
+                self._refuse(store_unavailable(decision.route))
             return
         self._decision = f"renew:{renewed.outcome}"
         if renewed.access_token is None:
@@ -115,12 +71,10 @@ class Exchange(Answering):
             self._decide_again(decision, request, renewed)
 
     def _decide_again(self, decision: Renew, request: Request, renewed: Renewed) -> None:
-        plane = self._plane
+        plane, token = self._plane, renewed.access_token
         self._cookies = renewed.set_cookies
         self._cookies_until = plane.monotonic() + renewed.deliver_within
-        again = plane.pipeline.decide_renewed(
-            request, decision.route, renewed.access_token, plane.now()
-        )
+        again = plane.pipeline.decide_renewed(request, decision.route, token, plane.now())
         if self._asked is None:
             self._act(again)
         else:
@@ -154,7 +108,9 @@ class Exchange(Answering):
             if decision.reason is Reason.CROSS_SITE:
                 self._tell(AuditKind.CROSS_SITE_REFUSED, None, self._asked or self.request)
         elif isinstance(decision, Forward):
-            self._recognize(decision.authenticated)
+            self.authenticated = decision.authenticated
+            if decision.authenticated is not None:
+                self._recognize(decision.authenticated)
         self.answer(status, lines + answers.EMPTY, b"")
 
     # Sending the request on.
@@ -162,8 +118,9 @@ class Exchange(Answering):
     def _forward(self, decision: Forward) -> None:
         plane = self._plane
         route = self._route = decision.route
-        if decision.authenticated is not None:
-            self._recognize(decision.authenticated)
+        authenticated = self.authenticated = decision.authenticated
+        if authenticated is not None and not authenticated.seen:
+            self._recognize(authenticated)
         if route.upstream == FORWARD_AUTH:
             self._ask()
             return
@@ -187,12 +144,6 @@ class Exchange(Answering):
             request_id=self.request_id,
         )
         pool.take(self)
-
-    def _recognize(self, authenticated: Authenticated | None) -> None:
-        self.authenticated = authenticated
-        if authenticated is not None and not authenticated.seen:
-            authenticated.seen = True
-            self._plane.seen(authenticated)
 
     def attach(self, connection: UpstreamConnection) -> None:
         """Use *connection*: send the head and what of the body has come so far."""
@@ -277,18 +228,16 @@ class Exchange(Answering):
         )
 
     def _framing_of_answer(self, head: ResponseHead, framing: ResponseFraming) -> bytes:
-        if framing in (CHUNKED, UNTIL_CLOSE):
-            if self._client.speaks_chunked:
-                self._chunked_answer = True
-                return b"\r\nTransfer-Encoding: chunked"
-            self.keep_alive = False
-            return b""
-        if self.expects_no_body or head.status in (204, 304):
-            declared = head.noted.get("content-length")
-            if declared is None or head.status == 204:
-                return b""
-            return b"\r\nContent-Length: %d" % int(declared)
-        return b"\r\nContent-Length: %d" % framing
+        if isinstance(framing, int):
+            return b"\r\nContent-Length: %d" % framing if framing else self._no_body(head)
+        if self._client.speaks_chunked:
+            self._chunked_answer = True
+            return b"\r\nTransfer-Encoding: chunked"
+        self.keep_alive = False
+        return b""
+
+    def _no_body(self, head: ResponseHead) -> bytes:
+        return length_of_none(head, asked_for_head=self.expects_no_body)
 
     def response_body(self, data: bytes) -> None:
         """Send a part of the answer's body on."""
@@ -312,8 +261,8 @@ class Exchange(Answering):
         self._status = head.status
         self._upstream_took = self._plane.monotonic() - self._upstream_started
         self._remember_stream()
-        parts = [b"HTTP/1.1 101 Switching Protocols", *self._answer_lines(head)]
-        parts.append(b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        upgraded = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        parts = [b"HTTP/1.1 101 Switching Protocols", *self._answer_lines(head), upgraded]
         self._tunnel = self._client.begin_tunnel(upstream, b"".join(parts), data, self._tunnel_over)
 
     def upstream_failed(self, failure: Failure, text: str) -> None:
@@ -362,12 +311,3 @@ class Exchange(Answering):
     def abandon(self) -> None:
         """The request turned out to be malformed: the app hears no more of it."""
         self._drop_upstream()
-
-
-def _store_unavailable(route: Route) -> Refuse:
-    return Refuse(
-        503,
-        Reason.STORE_UNAVAILABLE,
-        "Your sign-in cannot be renewed right now. You are still signed in; try again shortly.",
-        route,
-    )
