@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -15,8 +16,9 @@ from gateway.app.sockets import Sockets
 from gateway.app.source import Source
 from gateway.config.values import Config
 from gateway.workers.channel import Channel, Others
+from gateway.workers.lifeline import RELOAD_OTHERS, Lifeline
 from gateway.workers.signals import Signals
-from gateway.workers.worker import RELOAD_OTHERS, Lifeline, work
+from gateway.workers.worker import work
 
 _WORDS_AT_ONCE = 64
 
@@ -27,19 +29,22 @@ class Child:
 
     pid: int
     end: socket.socket
-    ready: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def age(self) -> float:
         return time.monotonic() - self.started
 
-    def words(self) -> list[bytes]:
-        """Return what it has said since, one byte each."""
+    def words(self) -> bytes:
+        """Return what it has said since, a word in each byte."""
         try:
-            said = self.end.recv(_WORDS_AT_ONCE)
-        except (BlockingIOError, ConnectionError):
-            return []
-        return [said[at : at + 1] for at in range(len(said))]
+            return self.end.recv(_WORDS_AT_ONCE)
+        except OSError:
+            return b""
+
+    def tell(self, word: int) -> None:
+        """Say *word*; it waits until the child listens."""
+        with suppress(OSError):
+            self.end.send(bytes([word]))
 
     def ended(self) -> int | None:
         """Return its exit code, or minus the signal that ended it; None while it lives."""

@@ -1,8 +1,5 @@
 """The place of a worker: what outlives the process that has it."""
 
-import os
-import signal
-
 from gateway.app.sockets import Sockets, bind_again, places_of
 from gateway.workers.channel import Channel
 from gateway.workers.child import Child
@@ -20,20 +17,6 @@ class Place:
         self.due: float | None = None
         self.deaths = Deaths()
         self._where = places_of(sockets)
-        self._missed_a_reload = False
-
-    def is_ready(self) -> None:
-        """The child serves; what it could not hear before, it hears now."""
-        if self.child is not None:
-            self.child.ready = True
-            if self._missed_a_reload:
-                self.reload()
-
-    def reload(self) -> None:
-        """Have the child read the configuration again, now or as soon as it listens to that."""
-        self._missed_a_reload = self.child is not None and not self.child.ready
-        if self.child is not None and self.child.ready:
-            os.kill(self.child.pid, signal.SIGHUP)
 
     def died(self, lived: float, now: float) -> None:
         """Plan the next child. When it is not for now, connections go to the others meanwhile."""

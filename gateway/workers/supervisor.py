@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from gateway.app.restart import needs_restart
 from gateway.app.sockets import open_sockets
@@ -16,10 +16,10 @@ from gateway.app.source import Source
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.workers.child import Child, fork
+from gateway.workers.lifeline import IS_READY, RELOAD_NUMBERS, RELOAD_OTHERS
 from gateway.workers.parent_log import configure
 from gateway.workers.place import Place
 from gateway.workers.signals import Signals
-from gateway.workers.worker import HAS_RELOADED, IS_READY, RELOAD_OTHERS
 
 _log = logging.getLogger("gateway.workers")
 
@@ -37,7 +37,8 @@ class Supervisor:
         self._config = config
         self._source = source
         self._seen = source.fingerprint()
-        self._candidate: Config | None = None
+        self._reloads = 0
+        self._candidates: dict[int, Config | None] = {}
         self._places = [
             Place(number, sockets)
             for number, sockets in enumerate(open_sockets(config.listen, config.workers))
@@ -88,16 +89,14 @@ class Supervisor:
     def _listen_to(self, place: Place, signals: Signals) -> None:
         for word in place.child.words() if place.child else ():
             if word == IS_READY:
-                self._is_ready(place, signals)
-            elif word == HAS_RELOADED:
-                self._adopt()
+                self._start_the_others(signals)
             elif word == RELOAD_OTHERS:
-                self._read_candidate()
-                self._adopt()
-                self._reload(other for other in self._places if other is not place)
+                number = self._reload([other for other in self._places if other is not place])
+                self._adopt(number)
+            else:
+                self._adopt(word)
 
-    def _is_ready(self, place: Place, signals: Signals) -> None:
-        place.is_ready()
+    def _start_the_others(self, signals: Signals) -> None:
         if not self._has_served:
             self._has_served = True
             for other in self._places[1:]:
@@ -129,33 +128,41 @@ class Supervisor:
         now = self._source.fingerprint()
         if now is not None and now != self._seen:
             self._seen = now
-            self._read_candidate()
             self._reload(self._places)
 
-    def _read_candidate(self) -> None:
-        """Read what workers started from now on shall serve, if a living one can serve it."""
-        self._candidate = None
+    def _reload(self, places: Sequence[Place]) -> int:
+        """Have *places* read the configuration again, and return the number of this reload."""
+        self._reloads = self._reloads % RELOAD_NUMBERS + 1
+        self._candidates.pop(self._reloads, None)
+        self._candidates[self._reloads] = self._candidate()
+        for place in places:
+            if place.child is not None:
+                place.child.tell(self._reloads)
+        return self._reloads
+
+    def _candidate(self) -> Config | None:
+        """Read what workers started from now on shall serve, once a living one serves it."""
         try:
             config = self._source.read()
         except ConfigErrors:
-            return  # every worker tells what is wrong
-        if not needs_restart(self._config, config):
-            self._candidate = config
+            return None  # every worker tells what is wrong
+        return None if needs_restart(self._config, config) else config
 
-    def _adopt(self) -> None:
-        if self._candidate is not None:
-            self._config = self._candidate
-            configure(self._config.log)
-
-    def _reload(self, places: Iterable[Place]) -> None:
-        for place in places:
-            place.reload()
+    def _adopt(self, number: int) -> None:
+        """Start workers from now on with what was read for reload *number*."""
+        config = self._candidates.get(number)
+        if config is not None:
+            self._config = config
+            configure(config.log)
+            # What was read before it is history, whoever may still say so.
+            read = list(self._candidates)
+            for earlier in read[: read.index(number) + 1]:
+                del self._candidates[earlier]
 
     # Ending.
 
     def _hear(self, numbers: set[int]) -> None:
         if signal.SIGHUP in numbers and self._stop_by is None:
-            self._read_candidate()
             self._reload(self._places)
         if numbers & {signal.SIGTERM, signal.SIGINT}:
             self._stop(signal.SIGTERM if self._stop_by is None else signal.SIGQUIT)
