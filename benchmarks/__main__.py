@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compare, idle, start, throughput
+from benchmarks import compare, growth, idle, start, throughput
 from benchmarks.systems.catalogue import ALL
 from benchmarks.systems.system import System
 
@@ -14,6 +14,7 @@ _SCENARIOS = {
     "throughput": throughput.__doc__,
     "idle": idle.__doc__,
     "start": start.__doc__,
+    "growth": growth.__doc__,
 }
 
 
@@ -33,6 +34,8 @@ def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[
             return idle.run(systems, options.clients)
         case "start":
             return start.run(systems, options.rounds)
+        case "growth":
+            return growth.run(growth.ALL, options.rounds * 10, options.sessions)
         case _:
             return compare.run(
                 systems, options.rounds, options.seconds, options.connections, options.pages
@@ -55,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "--pages", type=int, default=8, help="of compare: header sets that take turns"
     )
     parser.add_argument("--clients", type=int, default=1000, help="of idle")
+    parser.add_argument(
+        "--sessions", type=int, default=growth.MANY, help="of growth: how many are many"
+    )
     parser.add_argument("--only", default="", help="systems by name, separated by commas")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     return parser

@@ -201,14 +201,21 @@ class Lifecycle:
             )
             if isinstance(outcome, Refused):
                 return self._refused(outcome, before, proven.generation, device)
-            if await self._keep(before, outcome):
+            if await self._keep(before, outcome, proven.generation, device):
                 return self._granted(outcome, before, proven.generation, device)
             # Someone was faster: decide again on what they left.
         raise StoreUnavailable("too many change one session at once")
 
-    async def _keep(self, before: Stored, outcome: Renewed | Theft) -> bool:
+    async def _keep(
+        self, before: Stored, outcome: Renewed | Theft, generation: int, device: Device | None
+    ) -> bool:
         if isinstance(outcome, Theft):
-            return await self._ending.swap_over(before, outcome.after)
+            try:
+                return await self._ending.swap_over(before, outcome.after)
+            except StoreUnavailable:
+                # If the session has ended all the same, nobody will find the theft again.
+                self._observe_shown(Kind.THEFT, before, outcome.after, generation, device)
+                raise
         return outcome.after == before.session or await self._store.swap(before, outcome.after)
 
     def _granted(

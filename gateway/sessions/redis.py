@@ -57,7 +57,9 @@ local function append(key, entry, span)
 end
 """
 _NOW = _LUA + "return clock()"
-_READ = _LUA + "return {redis.call('GET', KEYS[1]), clock()}"
+# GETEX reads like GET, but counts as a write: a primary that was made a replica refuses it, instead
+# of saying that there is no session where it has not copied it yet.
+_READ = _LUA + "return {redis.call('GETEX', KEYS[1]), clock()}"
 _SWAP = (
     _LUA
     + """

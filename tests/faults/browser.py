@@ -24,7 +24,7 @@ class Timing:
 
     @property
     def budget(self) -> float:
-        return self.delivery - 0.5
+        return min(self.grace, self.delivery) - 0.5
 
 
 @dataclass

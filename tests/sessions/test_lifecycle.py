@@ -429,6 +429,22 @@ async def test_s9_a_write_whose_answer_was_lost_is_no_theft(replica, store, cloc
     assert again.renewal is Renewal.REDELIVER
 
 
+async def test_s6_a_theft_is_told_of_even_if_the_answer_to_the_write_is_lost(replica, store, clock):
+    grant = await replica.lifecycle.start(ALICE, LAPTOP)
+    clock.advance(900)
+    await granted(replica.lifecycle.refresh(grant.refresh_token))
+    await replica.lifecycle.confirm(grant.session.id, 2)
+    clock.advance(31)
+    store.lose_next_answer = True
+    with pytest.raises(StoreUnavailable):
+        await replica.lifecycle.refresh(grant.refresh_token)
+
+    again = await replica.lifecycle.refresh(grant.refresh_token)
+
+    assert again == Over("revoked", clear_cookies=True, session_id=grant.session.id)
+    assert replica.kinds().count(Kind.THEFT) == 1
+
+
 async def test_a_record_that_can_not_be_read_is_unavailable_not_over(replica, store):
     grant = await replica.lifecycle.start(ALICE, LAPTOP)
     store.inner._texts[grant.session.id] = "{"

@@ -327,3 +327,15 @@ def test_connections_over_tls_share_what_they_trust(tmp_path):
         assert first.ssl_context is second.ssl_context
         assert first.ssl_context.get() is second.ssl_context.get()
         assert first.ssl_context.ca_certs == certificate
+
+
+async def test_r3_a_primary_that_became_a_replica_says_nothing_of_any_session(open_store):
+    """What it lacks may be alive elsewhere: empty is not over."""
+    with (
+        Redis.running() as primary,
+        Redis.running("--replicaof", "127.0.0.1", str(primary.port)) as replica,
+    ):
+        store = open_store(replica.url)
+
+        with pytest.raises(StoreUnavailable):
+            await store.get(SESSION_ID)
