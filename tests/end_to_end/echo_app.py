@@ -33,6 +33,7 @@ class EchoApp:
     arrivals: list[Arrival] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -46,8 +47,9 @@ class EchoApp:
         return any(each.target.partition("?")[0] == path for each in self.arrivals)
 
     def release(self) -> None:
-        """Let the requests for …/held be answered."""
+        """Let the requests for …/held be answered that wait now; later ones wait anew."""
         self._loop.call_soon_threadsafe(self._released.set)
+        self._loop.call_soon_threadsafe(self._released.clear)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["EchoApp"]:
@@ -57,6 +59,7 @@ class EchoApp:
         try:
             yield self
         finally:
+            self._loop.call_soon_threadsafe(self._stopping.set)
             self.release()
             self._call(runner.cleanup())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -105,7 +108,7 @@ class EchoApp:
         await stream.prepare(request)
         with contextlib.suppress(ConnectionError):
             await stream.write(b"data: first\n\n")
-            while not self._released.is_set():
+            while not self._stopping.is_set():
                 await asyncio.sleep(0.1)
                 await stream.write(b": still here\n\n")
         return stream
