@@ -69,7 +69,9 @@ async def _plane(
         limits=_limits(config.limits),
         scheme="https" if config.tls is not None else "http",
         trusted_proxies=config.trusted_proxies,
-        renew=renewing(sign_in.credentials, config.cookies, config.sessions.delivery),
+        renew=renewing(
+            sign_in.credentials, config.cookies, config.sessions.delivery, time.monotonic
+        ),
         seen=_seen(sign_in, foundation.tasks),
         now=time.time,
         monotonic=time.monotonic,
