@@ -95,7 +95,7 @@ def _spare_the_collector() -> None:
     """Keep what is built once out of the cycle collector, and let it look less often.
 
     A request leaves no cycle behind, yet allocates enough to set the collector off, and it would
-    walk through all modules each time: a third of a request's time (docs/performance.md).
+    walk through all modules each time (docs/performance.md).
     """
     gc.collect()
     gc.freeze()
