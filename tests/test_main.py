@@ -1,5 +1,7 @@
 """The command line finds its commands, and loads none that was not called."""
 
+import gc
+import re
 import subprocess
 import sys
 
@@ -12,7 +14,8 @@ from gateway.__main__ import COMMANDS, gateway
 
 def test_version_and_help() -> None:
     assert CliRunner().invoke(gateway, ["--version"]).stdout.strip().endswith(__version__)
-    assert "check" in CliRunner().invoke(gateway, ["--help"]).stdout
+    told = CliRunner().invoke(gateway, ["--help"]).stdout
+    assert all(re.search(rf"^  {name} +[A-Z].+\.$", told, re.MULTILINE) for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -27,15 +30,23 @@ def test_an_unknown_command_is_bad_usage() -> None:
     assert CliRunner().invoke(gateway, ["chekc"]).exit_code == 2
 
 
-def test_the_version_is_told_without_loading_the_gateway() -> None:
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_what_needs_no_command_loads_none(option: str) -> None:
     code = (
         "import sys; from gateway.__main__ import main\n"
         "try: main()\n"
-        "except SystemExit: print(sorted({'pydantic', 'yaml', 'aiohttp'} & set(sys.modules)))"
+        "except SystemExit: print(sorted({'pydantic', 'yaml', 'aiohttp', 'sqlalchemy', "
+        "'gateway.commands'} & set(sys.modules)))"
     )
 
     output = subprocess.run(
-        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, option], capture_output=True, text=True, check=True
     ).stdout
 
     assert output.splitlines()[-1] == "[]"
+
+
+def test_the_collector_looks_again_once_a_command_is_loaded() -> None:
+    assert CliRunner().invoke(gateway, ["schema", "--help"]).exit_code == 0
+
+    assert gc.isenabled()

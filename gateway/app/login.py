@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gateway.config.values import Htpasswd, Login, UpstreamLogin, UsersDatabase, UsersFile
 from gateway.identity import htpasswd, users_file
-from gateway.identity.database import Database
 from gateway.identity.directory import Directory
 from gateway.identity.file_source import FileSource
 from gateway.identity.passwords import Passwords
@@ -39,6 +38,8 @@ async def build_directory(
             case Htpasswd(path):
                 sources[f"htpasswd-{number}"] = _file(path, htpasswd.parse, now)
             case UsersDatabase(url):
+                from gateway.identity.database import Database  # noqa: PLC0415 - only where it is used
+
                 database = Database(url.reveal(), now=now)
                 closing.push_async_callback(database.close)
                 await database.open()

@@ -38,6 +38,8 @@ class Section(BaseModel):
         frozen=True,
         validate_default=True,
         hide_input_in_errors=True,
+        # A section alone is never validated: only `File` is built, with all of them inside.
+        defer_build=True,
     )
 
     @model_validator(mode="before")
