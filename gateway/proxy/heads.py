@@ -5,6 +5,7 @@ this one. The callbacks are closures: they run for every header of every message
 attributes there would cost more than all the rest of the reading.
 """
 
+import re
 from collections.abc import Callable
 
 from httptools import (
@@ -20,6 +21,10 @@ from gateway.request import BadRequest
 HEAD_END = b"\r\n\r\n"
 
 _REPEATED = "repeated"
+# RFC 9112 §4: the parser lets any byte but the line's end into a reason, and other versions pass.
+_NEVER_IN_REASON = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_ANSWERS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+_LOWEST_STATUS = 100
 _OnHeader = Callable[[bytes, bytes], None]
 _Begin = Callable[[], tuple[list[bytes], dict[str, bytes]]]
 
@@ -79,7 +84,7 @@ class ResponseHead:
 
     __slots__ = (
         *("keep_alive", "lines", "noted", "on_header", "reason", "set_cookies", "status"),
-        *("_begin", "_parser"),
+        *("version", "_begin", "_parser"),
     )
 
     def __init__(self, fields: ResponseFields) -> None:
@@ -88,6 +93,7 @@ class ResponseHead:
         self._parser = HttpResponseParser(self)
         self.status = 0
         self.reason = b""
+        self.version = ""
         self.keep_alive = False
         self.lines: list[bytes] = []
         self.noted: dict[str, bytes] = {}
@@ -97,6 +103,8 @@ class ResponseHead:
         self.lines, self.noted = self._begin()
         self.set_cookies.clear()
         self.reason = b""
+        if not head.startswith(_ANSWERS):
+            raise BadResponse("it is no answer of HTTP/1.1 or HTTP/1.0")
         parser = self._parser
         try:
             parser.feed_data(head)
@@ -108,7 +116,12 @@ class ResponseHead:
             # It would wait for a body, or call the next head a second answer.
             self._parser = HttpResponseParser(self)
         self.status = parser.get_status_code()
-        self.keep_alive = _persists(parser.get_http_version(), self.noted.get("connection"))
+        self.version = parser.get_http_version()
+        self.keep_alive = _persists(self.version, self.noted.get("connection"))
+        if self.status < _LOWEST_STATUS:
+            raise BadResponse("its status is none")
+        if self.reason != b"OK" and _NEVER_IN_REASON.search(self.reason):
+            raise BadResponse("its reason holds a control byte")
         if _REPEATED in self.noted:
             raise BadResponse("a header that frames the answer is repeated")
 

@@ -5,6 +5,7 @@ anything else closes it (SECURITY H3, H19).
 """
 
 import asyncio
+import ssl
 from typing import Final, Literal, Protocol
 
 from gateway.proxy.deadlines import NEVER, Deadlines
@@ -155,8 +156,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_body(exchange, data)
 
     def eof_received(self) -> bool | None:
-        if self.exchange is not None and self._until_close and self._answering:
-            self._ended(self.exchange, b"")
+        exchange = self.exchange
+        if exchange is not None and self._until_close and _announced_end(self.transport):
+            self._ended(exchange, b"")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -205,6 +207,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._buffer = b""
         head = self._head
         while True:
+            if self._interim:
+                # Some send an empty line too many behind `100 Continue`.
+                data = data.lstrip(b"\r\n")
             end = data.find(HEAD_END) + len(HEAD_END)
             whole = end >= len(HEAD_END)
             if self._interim + (end if whole else len(data)) > MAX_RESPONSE_HEAD:
@@ -320,6 +325,21 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.abort()
 
 
+def _announced_end(transport: asyncio.Transport) -> bool:
+    """Whether the upstream itself has ended the connection, as far as that can be known.
+
+    Over TLS it says so; without that, anybody on the way may have cut the answer short (RFC 9112
+    §9.8).
+    """
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLError:
+        return False
+
+
 def _announces_body(head: ResponseHead) -> bool:
     """Whether the upstream may send a body where none can be, and so into the next answer."""
     noted = head.noted
@@ -332,7 +352,10 @@ def _response_framing(head: ResponseHead, exchange: Exchange) -> ResponseFraming
     encoding = noted.get("transfer-encoding")
     length = noted.get("content-length")
     if encoding is not None and (
-        length is not None or encoding.strip(b" \t").lower() != b"chunked"
+        length is not None
+        or encoding.strip(b" \t").lower() != b"chunked"
+        # RFC 9112 §6.1: whoever speaks HTTP/1.0 cannot have meant it.
+        or head.version == "1.0"
     ):
         raise BadResponse("its framing is ambiguous")
     if length is not None and not length.isdigit():
