@@ -27,8 +27,9 @@ fix: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# For example: make bench BENCH=latency
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # For example: make faults FAULTS="--seconds 600 --seed 7 --store redis"
 faults: setup

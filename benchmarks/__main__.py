@@ -2,25 +2,32 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from benchmarks import compare, growth, idle, start, throughput
-from benchmarks.systems.catalogue import ALL
+from benchmarks import compare, growth, idle, latency, start, throughput, tls
+from benchmarks.systems.catalogue import ALL, NAMED
 from benchmarks.systems.system import System
 
 _SCENARIOS = {
-    "compare": compare.__doc__,
-    "throughput": throughput.__doc__,
-    "idle": idle.__doc__,
-    "start": start.__doc__,
-    "growth": growth.__doc__,
+    "compare": compare,
+    "latency": latency,
+    "throughput": throughput,
+    "tls": tls,
+    "idle": idle,
+    "start": start,
+    "growth": growth,
 }
+# These three are alike: rounds of so many seconds; and they have systems of their own.
+_IN_ROUNDS = {"latency": latency.run, "throughput": throughput.run, "tls": tls.run}
+_USUAL = {"latency": latency.USUAL, "throughput": throughput.USUAL, "tls": tls.USUAL}
 
 
 def main() -> None:
     options = _parser().parse_args()
-    text, data = _run(options, _chosen(options.only))
+    text, data = _run(options, _chosen(options.only, _USUAL.get(options.scenario, ALL)))
     print(text)
     if options.json:
         options.json.write_text(json.dumps(data, indent=2) + "\n")
@@ -28,8 +35,8 @@ def main() -> None:
 
 def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[str, Any]]:
     match options.scenario:
-        case "throughput":
-            return throughput.run(systems, options.rounds, options.seconds)
+        case "latency" | "throughput" | "tls":
+            return _IN_ROUNDS[options.scenario](systems, options.rounds, options.seconds)
         case "idle":
             return idle.run(systems, options.clients)
         case "start":
@@ -43,11 +50,11 @@ def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[
 
 
 def _parser() -> argparse.ArgumentParser:
-    told = "\n".join(f"  {name:11}{text}" for name, text in _SCENARIOS.items())
+    told = "\n".join(f"  {name:11}{_first_line(each)}" for name, each in _SCENARIOS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"scenarios:\n{told}\n\nsystems: {', '.join(system.name for system in ALL)}",
+        epilog=f"scenarios:\n{told}\n\nsystems: {', '.join(system.name for system in NAMED)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenario", nargs="?", choices=_SCENARIOS, default="compare")
@@ -66,12 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(only: str) -> list[System]:
+def _first_line(scenario: ModuleType) -> str:
+    return (scenario.__doc__ or "").partition("\n")[0]
+
+
+def _chosen(only: str, usual: Sequence[System]) -> list[System]:
     names = [name for name in only.split(",") if name]
-    known = {system.name: system for system in ALL}
+    known = {system.name: system for system in NAMED}
     if unknown := [name for name in names if name not in known]:
         raise SystemExit(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [known[name] for name in names] if names else list(ALL)
+    return [known[name] for name in names] if names else list(usual)
 
 
 if __name__ == "__main__":

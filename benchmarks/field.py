@@ -34,13 +34,14 @@ class Running:
 
     def script(self, path: str, method: str = "GET", body_bytes: int = 0) -> Script:
         sent = headers(self.system, self.site, self.tokens.good)
-        return Script(f"http://{self.site.address}{path}", sent, method, body_bytes)
+        return Script(f"{self.site.url}{path}", sent, method, body_bytes)
 
 
 @dataclass(slots=True)
 class Field:
     folder: Path
     upstream_port: int
+    certificate: Path | None = None
     running: list[Running] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -57,8 +58,13 @@ def headers(system: System, site: Site, token: str | None) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def prepared(systems: Sequence[System], upstream_port: int | None = None) -> Iterator[Field]:
-    """Start *systems* before the usual upstream, or before what listens on *upstream_port*."""
+def prepared(
+    systems: Sequence[System], upstream_port: int | None = None, *, tls: bool = False
+) -> Iterator[Field]:
+    """Start *systems* before the usual upstream, or before what listens on *upstream_port*.
+
+    With *tls*, all of them show clients the same certificate.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)  # nginx and Apache read it as their own users
@@ -66,8 +72,12 @@ def prepared(systems: Sequence[System], upstream_port: int | None = None) -> Ite
         places = f"http://127.0.0.1:{port}/issuer", f"https://127.0.0.1:{tls_port}/issuer"
         issuer = Issuer(folder, *places)
         stack.callback(upstream.start(folder, port, tls_port).stop)
-        ready = Field(folder, upstream_port or port)
+        certificate = folder / "certificate.pem" if tls else None
+        ready = Field(folder, upstream_port or port, certificate)
         for system in systems:
+            if tls and not system.speaks_tls:
+                ready.left_out[system.name] = "not configured for TLS here"
+                continue
             try:
                 ready.running.append(_start(system, ready, issuer, stack))
             except NotInstalled:
@@ -80,7 +90,7 @@ def prepared(systems: Sequence[System], upstream_port: int | None = None) -> Ite
 def _start(system: System, ready: Field, issuer: Issuer, stack: contextlib.ExitStack) -> Running:
     folder = ready.folder / system.name
     folder.mkdir()
-    site = Site(folder, free_port(), ready.upstream_port, issuer)
+    site = Site(folder, free_port(), ready.upstream_port, issuer, ready.certificate)
     command = system.command(site)
     process = Process(command, SYSTEM_CORE, folder / "output.log")
     stack.callback(process.stop)

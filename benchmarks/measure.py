@@ -4,10 +4,12 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from benchmarks import wrk
 from benchmarks.field import Field, Running
 
+Taken = TypeVar("Taken")
 Pick = Callable[["Sample"], float]
 
 
@@ -47,17 +49,18 @@ def sample(running: Running, script: wrk.Script, seconds: float, connections: in
 def interleaved(
     field: Field,
     rounds: int,
-    measure: Callable[[Running], Sample],
-    told: Callable[[Sample], str],
-) -> dict[str, list[Sample]]:
+    measure: Callable[[Running], Taken],
+    told: Callable[[Taken], str],
+) -> dict[str, list[Taken]]:
     """Measure every system once in each round; one whose load breaks off leaves the field."""
-    samples: dict[str, list[Sample]] = {one.system.name: [] for one in field.running}
+    samples: dict[str, list[Taken]] = {one.system.name: [] for one in field.running}
     for number in range(1, rounds + 1):
         for one in list(field.running):
             name = one.system.name
             try:
                 taken = measure(one)
             except Spoiled as error:
+                print(f"{name} left out: {error}", file=sys.stderr, flush=True)
                 field.leave_out(one, str(error))
                 del samples[name]
                 continue

@@ -34,7 +34,7 @@ def _wait_until_ready(site: Site, headers: Mapping[str, str]) -> None:
 
 
 def _ask(site: Site, headers: Mapping[str, str]) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(site.address, timeout=10)
+    connection = site.connect()
     try:
         connection.request("GET", ECHO_PATH, headers=dict(headers))
         answer = connection.getresponse()

@@ -28,6 +28,7 @@ http {{
   sendfile on;
   tcp_nopush on;
   default_type application/json;
+  upstream itself {{ server 127.0.0.1:{port}; keepalive 64; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     listen 127.0.0.1:{tls_port} ssl;
@@ -36,8 +37,15 @@ http {{
     location / {{ return 200 '{small}'; }}
     # Says who the app was told is asking, so that a system's answer proves what it did.
     location = {echo} {{ return 200 '$http_x_forwarded_user'; }}
-    # Reads a body to its end, which `return` does not.
-    location {documents} {{ root {folder}/stored; create_full_put_path on; dav_methods PUT; }}
+    # Reads a body to its end before it answers, which `return` does not, and keeps it in memory.
+    location {documents} {{
+      client_body_buffer_size 256k;
+      proxy_pass http://itself/;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_set_header Connection "";
+      proxy_http_version 1.1;
+    }}
     location = {large} {{ alias {folder}/large; }}
     location /issuer/ {{ root {folder}; }}
   }}

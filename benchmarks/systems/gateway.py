@@ -1,6 +1,5 @@
 """The gateway itself, configured as its users would, its tokens got by signing in."""
 
-import http.client
 import json
 import sys
 from http.cookies import SimpleCookie
@@ -39,10 +38,13 @@ def _command(site: Site, *, access_log: bool) -> Command:
         json.dumps(  # YAML reads JSON
             {
                 "listen": site.address,
-                "public_url": f"http://{site.address}",
+                "public_url": site.url,
+                "tls": _tls(site),
                 "upstreams": {"app": f"http://{site.upstream}"},
                 "routes": [{"path": "/*", "upstream": "app"}],
                 "login": [{"users": str(users)}],
+                # The same cookie with and without TLS, as with the peers.
+                "cookies": {"prefix": "none"},
                 "tokens": {"keys": str(site.folder / "keys"), "access_lifetime": "12h"},
                 "sessions": {"store": f"sqlite:///{site.folder}/gateway.db"},
                 "limits": {"idle_timeout": "600s", "upstream_connections": 4096},
@@ -52,6 +54,12 @@ def _command(site: Site, *, access_log: bool) -> Command:
     )
     argv = [sys.executable, "-m", "gateway", "run", "-c", str(config)]
     return Command(argv, {"PYTHONPATH": str(_ROOT)}, site.folder)
+
+
+def _tls(site: Site) -> dict[str, str] | None:
+    if site.certificate is None:
+        return None
+    return {"certificate": str(site.certificate), "key": str(site.key)}
 
 
 def quiet(site: Site) -> Command:
@@ -64,7 +72,7 @@ def logging(site: Site) -> Command:
 
 def signed_in(site: Site) -> Tokens:
     """Sign in over HTTP; the bad siblings of the token are made with the key of the key folder."""
-    connection = http.client.HTTPConnection(site.address, timeout=10)
+    connection = site.connect()
     body = json.dumps({"username": SUBJECT, "password": _PASSWORD})
     headers = {"Content-Type": "application/json"}
     connection.request("POST", "/api/v1/auth/login", body, headers)
@@ -86,6 +94,7 @@ GATEWAY = System(
     install="it is this repository",
     command=quiet,
     tokens=signed_in,
+    speaks_tls=True,
 )
 GATEWAY_LOG = System(
     name="gateway-log",
@@ -93,4 +102,5 @@ GATEWAY_LOG = System(
     install="it is this repository",
     command=logging,
     tokens=signed_in,
+    speaks_tls=True,
 )

@@ -21,7 +21,7 @@ defaults
     timeout http-keep-alive 600s
     timeout tunnel 600s
 frontend edge
-    bind {address} backlog 4096
+    bind {address}{tls} backlog 4096
     http-request set-var(txn.token) req.cook({cookie})
     http-request deny deny_status 401 unless {{ var(txn.token) -m found }}
     http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')
@@ -48,6 +48,7 @@ def _command(algorithm: Algorithm, site: Site) -> Command:
     config.write_text(
         _CONFIG.format(
             address=site.address,
+            tls=_tls(site),
             upstream=site.upstream,
             cookie=COOKIE_NAME,
             algorithm=algorithm,
@@ -59,6 +60,14 @@ def _command(algorithm: Algorithm, site: Site) -> Command:
     return Command([str(find("haproxy")), "-db", "-f", str(config)], {}, site.folder)
 
 
+def _tls(site: Site) -> str:
+    if site.certificate is None or site.key is None:
+        return ""
+    both = site.folder / "both.pem"
+    both.write_bytes(site.certificate.read_bytes() + site.key.read_bytes())
+    return f" ssl crt {both} ssl-min-ver TLSv1.2 alpn http/1.1"
+
+
 def _haproxy(name: str, algorithm: Algorithm) -> System:
     return System(
         name=name,
@@ -66,6 +75,7 @@ def _haproxy(name: str, algorithm: Algorithm) -> System:
         install="apt-get install haproxy",
         command=partial(_command, algorithm),
         tokens=partial(issued, algorithm),
+        speaks_tls=True,
     )
 
 
