@@ -11,10 +11,11 @@ from aiohttp import web
 
 from gateway.app.foundation import Foundation
 from gateway.app.shelf import Draft
-from gateway.config.values import Limits, Target, UnixAddress, Upstream
-from gateway.proxy import pool as pools
-from gateway.proxy.health import watch_health
-from gateway.proxy.pool import Balance, Connect, Pool, PoolLimits
+from gateway.config.values import Health, Limits, Target, UnixAddress, Upstream
+from gateway.proxy import balancing
+from gateway.proxy.balancing import Balance, Connect
+from gateway.proxy.health import Check, watch_health
+from gateway.proxy.pool import Pool, PoolLimits
 
 _PORTAL_CONNECTIONS = 1024
 
@@ -41,7 +42,7 @@ class Pools:
         async def make(closing: AsyncExitStack) -> Pool:
             pool = self._pool(
                 "portal",
-                [pools.Target("portal", _in_process(server))],
+                [balancing.Target("portal", _in_process(server))],
                 PoolLimits(connections=_PORTAL_CONNECTIONS),
                 internal=True,
             )
@@ -55,7 +56,15 @@ class Pools:
             tls = _upstream_tls(upstream)
             pool = self._pool(
                 upstream.name,
-                [pools.Target(each.authority, _connect(each, tls)) for each in upstream.targets],
+                [
+                    balancing.Target(
+                        _name_of(each),
+                        _connect(each, tls),
+                        host,
+                        each.authority.encode("latin-1"),
+                    )
+                    for each, host in zip(upstream.targets, _own_hosts(upstream), strict=True)
+                ],
                 limits,
                 balance=upstream.balance,
                 host=_host_of(upstream),
@@ -65,7 +74,7 @@ class Pools:
                 pool.keep(
                     self._foundation.tasks.spawn(
                         f"health of {upstream.name}",
-                        watch_health(pool, upstream.health.path, upstream.health.interval),
+                        watch_health(pool, _check(upstream.health)),
                     )
                 )
             return pool
@@ -75,7 +84,7 @@ class Pools:
     def _pool(
         self,
         name: str,
-        targets: Sequence[pools.Target],
+        targets: Sequence[balancing.Target],
         limits: PoolLimits,
         *,
         balance: Balance = "round-robin",
@@ -93,6 +102,29 @@ class Pools:
             host=host,
             internal=internal,
         )
+
+
+def _check(health: Health) -> Check:
+    return Check(
+        health.path,
+        health.interval,
+        health.timeout,
+        health.unhealthy_after,
+        health.healthy_after,
+    )
+
+
+def _name_of(target: Target) -> str:
+    """What logs and metrics call it; every unix socket is the same host to HTTP."""
+    return str(target.address) if isinstance(target.address, UnixAddress) else target.authority
+
+
+def _own_hosts(upstream: Upstream) -> list[bytes | None]:
+    """Return the Host of each target, None where all get the same."""
+    hosts = [target.authority.encode("latin-1") for target in upstream.targets]
+    if upstream.host == "preserve" or len(set(hosts)) == 1:
+        return [None] * len(hosts)
+    return list(hosts)
 
 
 def _host_of(upstream: Upstream) -> bytes | None:

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.config import units
 from gateway.config.fields import (
+    Count,
     Duration,
     Flag,
     RouteHost,
@@ -56,6 +57,9 @@ TargetText = Annotated[Target, *reads(target, type="string")]
 class HealthSection(Section):
     path: Text = setting("/healthz", "Asked for with GET; 2xx or 3xx means healthy.")
     interval: Duration = setting("5s", "Time between two questions to one target.")
+    timeout: Duration = setting("5s", "Longest time until an answer begins.")
+    unhealthy_after: Count = setting("3", "Bad answers in a row that take a target out.")
+    healthy_after: Count = setting("2", "Good answers in a row that bring it back.")
 
     @model_validator(mode="after")
     def _path_is_a_path(self) -> Self:
@@ -95,7 +99,7 @@ class UpstreamSection(Section):
         def beside(path: str | None) -> str | None:
             return None if path is None else str(folder.absolute() / path)
 
-        health = Health(self.health.path, self.health.interval) if self.health else None
+        health = Health(**self.health.model_dump()) if self.health else None
         return Upstream(
             name=name,
             targets=self.targets,

@@ -58,6 +58,9 @@ class Target:
 class Health:
     path: str
     interval: float
+    timeout: float
+    unhealthy_after: int
+    healthy_after: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,13 +267,13 @@ class Exchange(Answering):
 
     def upstream_failed(self, failure: Failure, text: str) -> None:
         """The answer will not come, or not be whole."""
-        self._upstream = None
+        upstream, self._upstream = self._upstream, None
         if self._done:
             return
         if failure is Failure.STALE and self.repeatable and self._pool is not None:
-            # Once, and on a connection that is not as old.
+            # Once, and on a new connection.
             self.repeatable = False
-            self._pool.take(self)
+            self._pool.take(self, upstream)
             return
         self._report_upstream(failure, text)
         if self.answered:

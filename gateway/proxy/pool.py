@@ -4,27 +4,27 @@ The most recently used connection is taken first, so that the surplus of a busy 
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from gateway.headers.fields import ResponseFields
+from gateway.proxy.balancing import EJECT_SECONDS, Balance, Target, choose
 from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
 from gateway.proxy.heads import ResponseHead
+from gateway.proxy.renaming import RenamingConnection
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.tasks import Tasks
 
-Connect = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
-Balance = Literal["round-robin", "least-connections"]
+_LOG: Final = logging.getLogger(__name__)
 
 # A request that must not be sent twice takes a kept connection only if it was used this recently:
 # the upstream may be closing an older one at this very moment.
 FRESH_SECONDS = 1.0
 IDLE_SECONDS = 60.0
-_EJECT_AFTER = 3
-_EJECT_SECONDS = 10.0
 
 
 class Waiting(Protocol):
@@ -37,19 +37,6 @@ class Waiting(Protocol):
 
     def refused(self, failure: Failure, text: str) -> None:
         """No connection can be had. *text* is for the log."""
-
-
-@dataclass(slots=True, eq=False)
-class Target:
-    """One address of an upstream. *name* is for logs; *connect* opens a connection to it."""
-
-    name: str
-    connect: Connect
-    idle: list[UpstreamConnection] = field(default_factory=list)
-    open: int = 0
-    failures: int = 0
-    ejected_until: float = 0.0
-    healthy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +74,7 @@ class Pool:
         self._tasks = tasks
         self.fields = fields
         self._balance = balance
-        self._turn = 0
+        self._turn = -1
         self._open = 0
         self._queue: deque[tuple[float, Waiting]] = deque()
         self.deadline = NEVER
@@ -99,10 +86,28 @@ class Pool:
         """Let *task* end with the pool."""
         self._kept.append(task)
 
-    def take(self, exchange: Waiting) -> None:
-        """Give *exchange* a connection, at once or when there is one, or refuse it."""
-        target = self._choose()
-        connection = self._idle(target, exchange)
+    @property
+    def open(self) -> int:
+        """Connections that carry requests or wait for one."""
+        return self._open
+
+    @property
+    def queued(self) -> int:
+        """Exchanges that wait for a connection."""
+        return len(self._queue)
+
+    def take(self, exchange: Waiting, instead_of: UpstreamConnection | None = None) -> None:
+        """Give *exchange* a connection, at once or when there is one, or refuse it.
+
+        *instead_of* is one that turned out to be closed: others that were kept as long may be too,
+        and so may its target, so another target is asked where there is one.
+        """
+        if instead_of is None:
+            target = self._choose()
+            connection = self._idle(target, exchange)
+        else:
+            target = self._choose_from((instead_of.origin,)) or self._choose()
+            connection = None
         if connection is not None:
             exchange.attach(connection)
         elif self._open < self.limits.connections or self._drop_an_idle_one():
@@ -156,7 +161,12 @@ class Pool:
         It still counts in its target's load.
         """
         self._detached.add(connection)
+        self._target_of[connection].tunnels += 1
         self._made_room()
+
+    def answered(self, connection: UpstreamConnection) -> None:
+        """The connection has done its work, and closes."""
+        self._target_of[connection].failures = 0
 
     def lost(self, connection: UpstreamConnection) -> None:
         """The connection is closed."""
@@ -164,12 +174,11 @@ class Pool:
         if target is None:
             return
         target.open -= 1
-        if connection.served:
-            target.failures = 0
         if connection in target.idle:
             target.idle.remove(connection)
         if connection in self._detached:
             self._detached.discard(connection)
+            target.tunnels -= 1
         else:
             self._made_room()
 
@@ -181,7 +190,7 @@ class Pool:
 
     def _made_room(self) -> None:
         self._open -= 1
-        if self._queue:
+        if self._queue and self._open < self.limits.connections:
             self._dial(self._choose(), self._queue.popleft()[1])
 
     def close(self) -> None:
@@ -195,23 +204,28 @@ class Pool:
 
     def available(self) -> bool:
         """Whether some target is believed to answer."""
-        return any(self._in_service(target) for target in self.targets)
+        return any(target.in_service(self.deadlines.now) for target in self.targets)
 
     # Choosing and dialling.
 
     def _choose(self) -> Target:
         if len(self.targets) == 1:
             return self.targets[0]
-        candidates = [target for target in self.targets if self._in_service(target)]
-        # With every target out of service, trying one is better than refusing all.
-        candidates = candidates or list(self.targets)
-        self._turn += 1
-        if self._balance == "least-connections":
-            return min(candidates, key=lambda target: target.open - len(target.idle))
-        return candidates[self._turn % len(candidates)]
+        return self._choose_from() or self.targets[0]
 
-    def _in_service(self, target: Target) -> bool:
-        return target.healthy and target.ejected_until <= self.deadlines.now
+    def _choose_from(
+        self, without: Collection[object] = (), *, desperate: bool = True
+    ) -> Target | None:
+        self._turn += 1
+        return choose(
+            self.targets,
+            self._turn,
+            self.deadlines.now,
+            balance=self._balance,
+            connections=self.limits.connections,
+            without=without,
+            desperate=desperate,
+        )
 
     def _idle(self, target: Target, exchange: Waiting) -> UpstreamConnection | None:
         idle = target.idle
@@ -234,13 +248,24 @@ class Pool:
                 return True
         return False
 
-    def _dial(self, target: Target, exchange: Waiting, tried: frozenset[str] = frozenset()) -> None:
+    def _dial(
+        self, target: Target, exchange: Waiting, tried: frozenset[Target] = frozenset()
+    ) -> None:
         target.open += 1
         self._open += 1
         self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange, tried))
 
-    async def _connect(self, target: Target, exchange: Waiting, tried: frozenset[str]) -> None:
-        connection = UpstreamConnection(self, ResponseHead(self.fields))
+    def _new_connection(self, target: Target) -> UpstreamConnection:
+        head = ResponseHead(self.fields)
+        if target.host is None:
+            connection = UpstreamConnection(self, head)
+        else:
+            connection = RenamingConnection(self, head, target.host)
+        connection.origin = target
+        return connection
+
+    async def _connect(self, target: Target, exchange: Waiting, tried: frozenset[Target]) -> None:
+        connection = self._new_connection(target)
         self._target_of[connection] = target
         failure, text = Failure.CONNECT, "it closed the connection at once"
         try:
@@ -268,22 +293,23 @@ class Pool:
         exchange: Waiting,
         failure: Failure,
         text: str,
-        tried: frozenset[str],
+        tried: frozenset[Target],
     ) -> None:
         """Try another target, since nothing was sent to this one yet, or give up."""
         self._count_failure(target)
+        tried |= {target}
+        # Who has waited already is not sent from one target that is thought dead to the next.
+        other = self._choose_from(tried, desperate=failure is not Failure.CONNECT_TIMEOUT)
+        if other is not None:
+            # Before the place is given to somebody in the queue.
+            self._dial(other, exchange, tried)
         self.lost(connection)
-        tried |= {target.name}
-        others = [
-            other for other in self.targets if other.name not in tried and self._in_service(other)
-        ]
-        if others:
-            self._dial(others[0], exchange, tried)
-        else:
+        if other is None:
             exchange.refused(failure, f"{target.name}: {text}")
 
     def _count_failure(self, target: Target) -> None:
-        target.failures += 1
-        if target.failures >= _EJECT_AFTER and len(self.targets) > 1:
-            target.ejected_until = self.deadlines.now + _EJECT_SECONDS
-            target.failures = 0
+        if len(self.targets) > 1 and target.failed(self.deadlines.now):
+            _LOG.warning(
+                "upstream %s: target %s failed %d times in a row and is left alone for %g s",
+                *(self.name, target.name, target.failures, EJECT_SECONDS),
+            )

@@ -59,6 +59,9 @@ class Keeper(Protocol):
     def released(self, connection: "UpstreamConnection") -> None:
         """The connection has done its work and may be used again."""
 
+    def answered(self, connection: "UpstreamConnection") -> None:
+        """The connection has done its work, and closes."""
+
     def detached(self, connection: "UpstreamConnection") -> None:
         """The connection became a tunnel and serves no other exchange any more."""
 
@@ -73,7 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
     """The upstream half of an exchange."""
 
     __slots__ = (
-        *("deadline", "exchange", "idle_since", "keeper", "served", "transport"),
+        *("deadline", "exchange", "idle_since", "keeper", "origin", "served", "transport"),
         *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
         *("_held", "_interim", "_whole"),
     )
@@ -81,6 +84,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, keeper: Keeper, head: ResponseHead) -> None:
         self.keeper = keeper
+        # Where it leads; what that is, its keeper knows.
+        self.origin: object = None
         self.deadline = NEVER
         self.exchange: Exchange | None = None
         self.served = 0
@@ -311,6 +316,7 @@ class UpstreamConnection(asyncio.Protocol):
         if reusable and not self._closing:
             self.keeper.released(self)
         else:
+            self.keeper.answered(self)
             self._close()
 
     def _broken(self, exchange: Exchange, failure: Failure, text: str) -> None:

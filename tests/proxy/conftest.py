@@ -21,10 +21,11 @@ from gateway.observability.observer import Observer
 from gateway.pipeline import FORWARD_AUTH, Authenticated, Pipeline, Settings
 from gateway.policy.access import Access
 from gateway.policy.routes import Route, Routes
+from gateway.proxy.balancing import Target
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listener import Listener
 from gateway.proxy.plane import DataPlane, Limits, RenewalUnavailable, Renewed
-from gateway.proxy.pool import Pool, PoolLimits, Target
+from gateway.proxy.pool import Pool, PoolLimits
 from gateway.proxy.streams import Streams
 from gateway.request import Request
 from gateway.sessions.revocation import DenySet

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from gateway.proxy.health import watch_health
-from gateway.proxy.pool import Target
+from gateway.proxy.balancing import EJECT_AFTER, Target
+from gateway.proxy.health import Check, watch_health
 from tests.fakes import OK, RecordingUpstream
 from tests.proxy.conftest import World, connecting_to, until
 from tests.proxy.test_exchange import get, status
@@ -75,6 +75,7 @@ async def test_r8_nobody_notices_a_dead_target_beside_a_live_one(world: World, d
 
 async def test_an_ejected_target_comes_back(world: World, second):
     pool = world.serve_from(*targets(world.upstream, second))
+    pool.targets[1].failures = EJECT_AFTER
     pool.targets[1].ejected_until = pool.deadlines.now + 0.5
     for _ in range(2):
         await world.send(get("/public/x"))
@@ -233,7 +234,7 @@ async def test_a_sick_target_is_spared_until_it_is_well(world: World, second):
     second.answer = lambda head: (
         b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" if b"/health " in head else OK
     )
-    watching = world.tasks.spawn("health", watch_health(pool, "/health", 0.02))
+    watching = world.tasks.spawn("health", watch_health(pool, Check("/health", 0.02)))
     pool.keep(watching)
 
     await until(lambda: not pool.targets[1].healthy)
