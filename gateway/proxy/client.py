@@ -5,6 +5,7 @@ be found is never followed by another on the same connection (SECURITY H1, H10).
 """
 
 import asyncio
+import re
 from typing import Final
 
 from gateway.pipeline import Reason
@@ -20,6 +21,7 @@ from gateway.proxy.listening import Admission, Listening
 from gateway.proxy.plane import DataPlane
 from gateway.request import BadRequest, Request
 
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
 _HEAD: Final = State.HEAD
 _BODY: Final = State.BODY
 _ANSWER: Final = State.ANSWER
@@ -76,7 +78,7 @@ class ClientConnection(ClientHalf):
             return True
         if self._state is _HEAD and self._buffer:
             self._half_closed = True
-            self._reject(BadRequest("The request ended before it was whole."))
+            self._reject(BadRequest("The request ended before it was whole."), self._buffer)
             return False
         if self._state is State.LINGER:
             # What was written is still delivered: the event loop closes after the last byte.
@@ -123,7 +125,7 @@ class ClientConnection(ClientHalf):
             if not self._made_progress(self._limit_of_body()):
                 self.abort()
         elif state is _HEAD and self._buffer:
-            self._reject(BadRequest("The request did not arrive in time.", 408))
+            self._reject(BadRequest("The request did not arrive in time.", 408), self._buffer)
         elif state is _BODY and self._exchange is not None and not self._answered():
             self._exchange.keep_alive = False
             self._exchange.refuse(408, Reason.LIMIT, "The request did not arrive in time.")
@@ -139,14 +141,14 @@ class ClientConnection(ClientHalf):
         plane = self._listening.plane
         end = data.find(HEAD_END) + len(HEAD_END)
         if end == len(HEAD_END) or data[:1] == b"\r":
-            # RFC 9112 §2.2: an empty line before a request is ignored.
-            data = data.lstrip(b"\r\n") if data[:2] == b"\r\n" else data
+            # RFC 9112 §2.2: an empty line before a request is ignored; a bare CR or LF is none.
+            data = _EMPTY_LINES.sub(b"", data, 1)
             end = data.find(HEAD_END) + len(HEAD_END)
         if end < len(HEAD_END):
             self._unfinished_head(data, plane)
             return
         if end > plane.limits.head:
-            self._reject(BadRequest("The request's head is too long.", 431))
+            self._reject(BadRequest("The request's head is too long.", 431), data)
             return
         rest = b""
         if end != len(data):
@@ -162,7 +164,7 @@ class ClientConnection(ClientHalf):
             incoming = understand(self._head, plane, self.peer)
         except BadRequest as refusal:
             self.version = self._head.version
-            self._reject(refusal)
+            self._reject(refusal, data)
             return
         familiar = remember(
             data, incoming.request, incoming.framing, self._head.lines, self._head.version
@@ -213,12 +215,12 @@ class ClientConnection(ClientHalf):
 
     def _unfinished_head(self, data: bytes, plane: DataPlane) -> None:
         if len(data) > plane.limits.head:
-            self._reject(BadRequest("The request's head is too long.", 431))
+            self._reject(BadRequest("The request's head is too long.", 431), data)
         elif data.count(b"\n") != data.count(b"\r\n") or not (
             data[:1].isalpha() or data in (b"", b"\r")
         ):
             # Neither a bare LF nor such a beginning can become a request any more.
-            self._reject(BadRequest("The request is not well-formed HTTP/1.1."))
+            self._reject(BadRequest("The request is not well-formed HTTP/1.1."), data)
         else:
             if not self._buffer and data:
                 limits = plane.limits
@@ -253,7 +255,7 @@ class ClientConnection(ClientHalf):
             decoded, after = body.feed(rest) if rest else (b"", b"")
         except BadRequest as refusal:
             self._exchange = None
-            self._reject(refusal)
+            self._reject(refusal, exchange.request.method.encode() + b" ")
             return
         self._state = _BODY
         # Until somebody takes the body, what has not come yet waits in the client.
@@ -334,12 +336,12 @@ class ClientConnection(ClientHalf):
         if self._state is not _HEAD:
             return
         if self._half_closed and self._buffer:
-            self._reject(BadRequest("The request ended before it was whole."))
+            self._reject(BadRequest("The request ended before it was whole."), self._buffer)
         elif self._half_closed:
             self._linger()
         else:
             self._go_on_reading()
 
-    def _reject(self, refusal: BadRequest) -> None:
+    def _reject(self, refusal: BadRequest, begun: bytes) -> None:
         """Answer what is no request, and close: where the next one begins is unknown."""
-        self._say(refusal.status, refusal.detail, Reason.MALFORMED, method=self._head.method)
+        self._say(refusal.status, refusal.detail, Reason.MALFORMED, begun)

@@ -23,6 +23,8 @@ from gateway.request import Authority, Request
 
 # A refused request's body is read and dropped up to here, so that the connection can go on.
 DRAIN_BYTES: Final = 64 * 1024
+# Of what is no request, so much at most is called its method in the log.
+_LONGEST_METHOD: Final = 20
 
 
 class State(Enum):
@@ -169,12 +171,17 @@ class ClientHalf(ClientWire):
     def _next(self, rest: bytes) -> None:
         """Go on with the next request, of which *rest* has come already."""
 
-    def _say(self, status: int, detail: str, reason: Reason, method: str = "") -> None:
-        """Answer where there is no request to be answered, and close."""
+    def _say(self, status: int, detail: str, reason: Reason, begun: bytes = b"") -> None:
+        """Answer where there is no request to be answered, only what has *begun*, and close."""
+        method = begun[:_LONGEST_METHOD].partition(b" ")[0].decode("latin-1")
         extra = ("Retry-After: 1",) if status == 503 else ()
         lines, body = answers.problem(status, detail, code=reason, extra=extra)
         head = answers.status_line(status) + lines + self.connection_line(keep_alive=False)
-        self._transport.write(head + body)
+        if method == "HEAD":
+            # Not even then: what follows the head would be taken for another answer.
+            self._transport.write(head)
+        else:
+            self._transport.write(head + body)
         self._listening.plane.observer.request_finished(
             *(self.peer, method, "", "", self.version, status, 0, len(body), 0.0, None),
             *(None, None, None, f"refuse:{reason}", "", None),

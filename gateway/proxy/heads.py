@@ -54,6 +54,9 @@ class RequestHead:
 
     def read(self, head: bytes) -> None:
         """Read one whole head, up to and with its empty line. Raises BadRequest."""
+        if not head[:1].isalpha():
+            # llhttp skips every CR and LF before the method.
+            raise BadRequest("The request is not well-formed HTTP/1.1.")
         self.lines, self.noted = self._begin()
         parser = self._parser
         try:
@@ -62,6 +65,9 @@ class RequestHead:
             self._parser = HttpRequestParser(self)
         except HttpParserError as error:
             raise BadRequest("The request is not well-formed HTTP/1.1.") from error
+        if head.find(b" HTTP/", 0, head.find(b"\r\n")) < 0:
+            # llhttp reads RTSP, ICE and HTTP/0.9 as well, and does not tell.
+            raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
         if head.count(b"\r\n") - 2 > self._max_fields:
             raise BadRequest("The request has too many headers.", 431)
         self.method = parser.get_method().decode("ascii")

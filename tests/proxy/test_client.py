@@ -8,7 +8,7 @@ import pytest
 from gateway.proxy.client_wire import LINGER_SECONDS, peer_address
 from tests.fakes import OK
 from tests.proxy.conftest import World, until
-from tests.proxy.test_exchange import get, status
+from tests.proxy.test_exchange import TE, get, status
 
 KEPT = get("/public/x", connection="keep-alive")
 POST = get("/public/x", "Content-Length: 10", method="POST", connection="keep-alive")
@@ -50,6 +50,22 @@ async def test_h16_a_head_that_trickles_in_gets_no_more_time_for_it(world: World
     trickling.cancel()
 
     assert status(answer) == 408
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (b"HEAD /public/x HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"HEAD /public/x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 40000, 431),
+        (b"HEAD /public/x HTTP/1.1\r\nHost: a\r\n" + TE + b"Z\r\n", 400),
+    ],
+)
+async def test_h13_a_refused_head_request_gets_a_head_alone(world: World, refused, told):
+    answer = await world.send(refused, half_close=True)
+
+    assert status(answer) == told
+    assert answer.endswith(b"\r\n\r\n")
+    assert [fields[1] for fields in world.observed.requests] == ["HEAD"]
 
 
 async def test_an_idle_connection_is_closed_after_its_time_and_not_before(world: World):

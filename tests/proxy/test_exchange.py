@@ -194,6 +194,11 @@ async def test_h3_a_malformed_answer_is_a_502(world: World, broken):
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 150 + b"\r\n", 431),
         (b"\x16\x03\x01\x02\x00\x01", 400),
         (b"GET /public/ HTTP/1.1\r\nHost: a\r\nVia: 1.1 gw-test\r\n\r\n", 508),
+        (b"\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"\r\n\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"\r\n\r\r\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"OPTIONS /public/ RTSP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"SOURCE /public/ ICE/1.0\r\nHost: a\r\n\r\n", 400),
     ],
 )
 async def test_h1_malformed_requests_are_refused_and_closed_and_never_reach_the_app(

@@ -32,6 +32,8 @@ REFUSED_BY_US = {
     "curl GET": "`=` is no part of a host (H4)",
     "Firefox GET": "`=` is no part of a host (H4)",
     "No HTTP version": "HTTP/0.9 (H5)",
+    "request with ICE": "another protocol",
+    "request with RTSP": "another protocol",
     "as last transfer-encoding": "the only coding understood is chunked (H1)",
     "uri/Fragment": "a fragment in the target (H6)",
     "and basic auth": "userinfo (H4)",
