@@ -16,6 +16,7 @@ from httptools import (
 )
 
 from gateway.headers.fields import SINGLE, RequestFields, ResponseFields
+from gateway.proxy.response_lines import ResponseLines
 from gateway.request import BadRequest
 
 HEAD_END = b"\r\n\r\n"
@@ -89,55 +90,109 @@ class ResponseHead:
     """Reads response heads of one upstream connection; the attributes tell of the last one."""
 
     __slots__ = (
-        *("keep_alive", "lines", "noted", "on_header", "reason", "set_cookies", "status"),
-        *("version", "_begin", "_parser"),
+        *("keep_alive", "lines", "noted", "reason", "set_cookies", "status", "version"),
+        "_known",
     )
 
-    def __init__(self, fields: ResponseFields) -> None:
-        self.set_cookies: list[bytes] = []
-        self._begin, self.on_header = _collector(fields, self.set_cookies)
-        self._parser = HttpResponseParser(self)
+    def __init__(self, known: ResponseLines) -> None:
+        self._known = known
         self.status = 0
         self.reason = b""
         self.version = ""
         self.keep_alive = False
         self.lines: list[bytes] = []
         self.noted: dict[str, bytes] = {}
+        self.set_cookies: list[bytes] = []
 
     def read(self, head: bytes) -> None:
         """Read one whole head, up to and with its empty line. Raises BadResponse."""
-        self.lines, self.noted = self._begin()
-        self.set_cookies.clear()
-        self.reason = b""
+        if not self._is_usual(head):
+            self._parse(head)
+
+    def _is_usual(self, head: bytes) -> bool:
+        """Read a head all of whose lines are beyond doubt, which costs half of parsing it."""
+        known = self._known
+        field_lines = known.field_lines
+        raw = head.split(b"\r\n")
+        status_line = known.status_lines.get(raw[0]) or known.status_line(raw[0])
+        if status_line is None:
+            return False
+        lines: list[bytes] = []
+        noted: dict[str, bytes] = {}
+        set_cookies: list[bytes] = []
+        # Two empty pieces follow the CRLF of the last line and that of the empty one.
+        for line in raw[1:-2]:
+            try:
+                going_on, note, value = field_lines[line]
+            except KeyError:
+                learned = known.field_line(line)
+                if learned is None:
+                    return False
+                going_on, note, value = learned
+            lines += going_on
+            if note is not None:
+                if note == "set-cookie":
+                    set_cookies.append(value)
+                elif note in noted:
+                    return False
+                else:
+                    noted[note] = value
+        self.version, self.status, self.reason = status_line
+        self.lines, self.noted, self.set_cookies = lines, noted, set_cookies
+        self.keep_alive = _persists(self.version, noted.get("connection"))
+        return True
+
+    def _parse(self, head: bytes) -> None:
         if not head.startswith(_ANSWERS):
             raise BadResponse("it is no answer of HTTP/1.1 or HTTP/1.0")
-        parser = self._parser
+        parsed = _ParsedResponse(self._known.fields)
+        parser = HttpResponseParser(parsed)
         try:
             parser.feed_data(head)
         except HttpParserUpgrade:
             pass
         except HttpParserError as error:
             raise BadResponse(str(error)) from error
-        finally:
-            # It would wait for a body, or call the next head a second answer.
-            self._parser = HttpResponseParser(self)
-        self.status = parser.get_status_code()
-        self.version = parser.get_http_version()
-        self.keep_alive = _persists(self.version, self.noted.get("connection"))
-        if self.status < _LOWEST_STATUS:
+        if parser.get_status_code() < _LOWEST_STATUS:
             raise BadResponse("its status is none")
-        if self.reason != b"OK" and _NEVER_IN_REASON.search(self.reason):
+        if _NEVER_IN_REASON.search(parsed.reason):
             raise BadResponse("its reason holds a control byte")
-        if _REPEATED in self.noted:
+        if _REPEATED in parsed.noted:
             raise BadResponse("a header that frames the answer is repeated")
+        self.status, self.reason = parser.get_status_code(), parsed.reason
+        self.lines, self.noted, self.set_cookies = parsed.lines, parsed.noted, parsed.set_cookies
+        self.version = parser.get_http_version()
+        self.keep_alive = _persists(self.version, parsed.noted.get("connection"))
+
+
+class _ParsedResponse:
+    """What the parser tells of one response head."""
+
+    __slots__ = ("_fields", "lines", "noted", "reason", "set_cookies")
+
+    def __init__(self, fields: ResponseFields) -> None:
+        self._fields = fields
+        self.reason = b""
+        self.lines: list[bytes] = []
+        self.noted: dict[str, bytes] = {}
+        self.set_cookies: list[bytes] = []
 
     def on_status(self, reason: bytes) -> None:
         self.reason = reason
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        line, note = self._fields.known.get(name) or self._fields.judge(name)
+        if line is not None:
+            self.lines += (line, value)
+        if note == "set-cookie":
+            self.set_cookies.append(value)
+        elif note in self.noted:
+            _repeat(self.noted, note, value)
+        elif note is not None:
+            self.noted[note] = value
 
-def _collector(
-    fields: RequestFields | ResponseFields, set_cookies: list[bytes] | None = None
-) -> tuple[_Begin, _OnHeader]:
+
+def _collector(fields: RequestFields) -> tuple[_Begin, _OnHeader]:
     """Return what begins a head, and what takes one header of it."""
     known = fields.known
     judge = fields.judge
@@ -158,9 +213,7 @@ def _collector(
         if line is not None:
             lines += (line, value)
         if note is not None:
-            if note == "set-cookie" and set_cookies is not None:
-                set_cookies.append(value)
-            elif note in noted:
+            if note in noted:
                 _repeat(noted, note, value)
             else:
                 noted[note] = value

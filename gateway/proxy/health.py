@@ -92,7 +92,7 @@ class _Asked(asyncio.Protocol):
 
     def __init__(self, pool: Pool) -> None:
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._head = ResponseHead(pool.fields)
+        self._head = ResponseHead(pool.lines)
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 

@@ -16,6 +16,7 @@ from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
 from gateway.proxy.heads import ResponseHead
 from gateway.proxy.renaming import RenamingConnection
+from gateway.proxy.response_lines import ResponseLines
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.tasks import Tasks
 
@@ -72,7 +73,7 @@ class Pool:
         self.internal = internal
         self.closing = False
         self._tasks = tasks
-        self.fields = fields
+        self.lines = ResponseLines(fields)
         self._balance = balance
         self._turn = -1
         self._open = 0
@@ -256,7 +257,7 @@ class Pool:
         self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange, tried))
 
     def _new_connection(self, target: Target) -> UpstreamConnection:
-        head = ResponseHead(self.fields)
+        head = ResponseHead(self.lines)
         if target.host is None:
             connection = UpstreamConnection(self, head)
         else:
