@@ -10,6 +10,7 @@ from typing import Final
 from gateway.observability.audit import AuditKind
 from gateway.pipeline import FORWARD_AUTH, Decision, Forward, Reason, Refuse, Renew
 from gateway.proxy import answers, forward_auth
+from gateway.proxy.answer_framing import ResponseFraming
 from gateway.proxy.answer_head import answer_lines, length_of_none
 from gateway.proxy.answering import Answering, store_unavailable
 from gateway.proxy.failure import Failure
@@ -17,7 +18,7 @@ from gateway.proxy.framing import CHUNKED, LAST_CHUNK, chunk
 from gateway.proxy.heads import ResponseHead
 from gateway.proxy.plane import RenewalUnavailable, Renewed
 from gateway.proxy.request_head import request_head
-from gateway.proxy.upstream import ResponseFraming, UpstreamConnection
+from gateway.proxy.upstream import UpstreamConnection
 from gateway.request import BadRequest, Request
 
 _EVENT_STREAM: Final = b"text/event-stream"

@@ -5,18 +5,20 @@ anything else closes it (SECURITY H3, H19).
 """
 
 import asyncio
-import ssl
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
+from gateway.proxy.answer_framing import (
+    UNTIL_CLOSE,
+    ResponseFraming,
+    announced_end,
+    announces_body,
+    response_framing,
+)
 from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
 from gateway.request import BadRequest
-
-UntilClose = Literal["until close"]
-UNTIL_CLOSE: UntilClose = "until close"
-ResponseFraming = int | Literal["chunked", "until close"]
 
 # A head, and all interim answers before it together, may not be longer.
 MAX_RESPONSE_HEAD: Final = 256 * 1024
@@ -162,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         exchange = self.exchange
-        if exchange is not None and self._until_close and _announced_end(self.transport):
+        if exchange is not None and self._until_close and announced_end(self.transport):
             self._ended(exchange, b"")
         return False
 
@@ -225,7 +227,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             try:
                 head.read(data[:end])
-                framing = _response_framing(head, exchange)
+                framing = response_framing(head, asked_for_head=exchange.expects_no_body)
             except BadResponse as error:
                 self._broken(exchange, Failure.MALFORMED, str(error))
                 return
@@ -259,7 +261,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._until_close = True
             exchange.response_started(head, framing, rest)
             return
-        if framing == 0 and head.status == 204 and _announces_body(head):
+        if framing == 0 and head.status == 204 and announces_body(head):
             self._keep_alive = False
         if framing == len(rest):
             # The usual answer is whole already: one write, and no body to follow.
@@ -329,48 +331,3 @@ class UpstreamConnection(asyncio.Protocol):
         self._closing = True
         self.deadline = NEVER
         self.transport.abort()
-
-
-def _announced_end(transport: asyncio.Transport) -> bool:
-    """Whether the upstream itself has ended the connection, as far as that can be known.
-
-    Over TLS it says so; without that, anybody on the way may have cut the answer short (RFC 9112
-    §9.8).
-    """
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    if tls is None:
-        return True
-    try:
-        return not tls.read(1)
-    except ssl.SSLError:
-        return False
-
-
-def _announces_body(head: ResponseHead) -> bool:
-    """Whether the upstream may send a body where none can be, and so into the next answer."""
-    noted = head.noted
-    return "transfer-encoding" in noted or noted.get("content-length", b"0") != b"0"
-
-
-def _response_framing(head: ResponseHead, exchange: Exchange) -> ResponseFraming:
-    """Decide how the answer's body ends (RFC 9112 §6.3). Raises BadResponse."""
-    noted = head.noted
-    encoding = noted.get("transfer-encoding")
-    length = noted.get("content-length")
-    if encoding is not None and (
-        length is not None
-        or encoding.strip(b" \t").lower() != b"chunked"
-        # RFC 9112 §6.1: whoever speaks HTTP/1.0 cannot have meant it.
-        or head.version == "1.0"
-    ):
-        raise BadResponse("its framing is ambiguous")
-    if length is not None and not length.isdigit():
-        # The parser keeps blanks behind a value.
-        length = noted["content-length"] = length.strip(b" \t")
-    if length is not None and not (length.isdigit() and len(length) < 19):
-        raise BadResponse("its length is not a number")
-    if exchange.expects_no_body or head.status in (204, 304) or head.status < 200:
-        return 0
-    if encoding is not None:
-        return CHUNKED
-    return UNTIL_CLOSE if length is None else int(length)
