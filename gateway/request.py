@@ -8,6 +8,7 @@ here or carries every other reading along, so that no rule is satisfied by one m
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from urllib.parse import quote, unquote_to_bytes
 
 
@@ -99,7 +100,9 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NEVER_IN_TARGET = re.compile(r"[\x00-\x20\x7f-\uffff\\#]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f\\]")
 # Sequences that no UTF-8 encoder writes but lax decoders read as ASCII (RFC 3629 §10).
-_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]")
+_OVERLONG = re.compile(
+    rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|\xf8[\x80-\x87]|\xfc[\x80-\x83]"
+)
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]")
 _MAX_PORT = 65535
 
@@ -129,9 +132,17 @@ def parse_authority(raw: str) -> Authority:
         host, port = raw, ""
     elif port and not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
         raise BadRequest("the Host header names no valid port")
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or (host[0] == "[" and not _is_ipv6(host[1:-1])):
         raise BadRequest("the Host header is not a host name")
     return Authority(host.lower().removesuffix("."), int(port) if port else None)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def split_absolute_form(raw: str) -> tuple[str, str] | None:
@@ -183,12 +194,14 @@ def _readings(raw_path: str, path: str) -> tuple[str, ...]:
     """What else an upstream may understand by this path, apart from *path* itself.
 
     Some do not decode an encoded slash, some decode twice, some merge slashes, some cut path
-    parameters (`;`) off each segment, and any of them may do several of these.
+    parameters (`;`) off each segment, some take what follows two slashes for a host (the URL parser
+    of browsers and Node), some decode before they cut off the query, and any of them may do several
+    of these.
     """
     readings = {path}
     if "%2f" in raw_path.lower():
         readings.add(_decode(re.sub("%2f", "%252F", raw_path, flags=re.IGNORECASE)))
-    for again in (_decode_again, _merge_slashes, _cut_parameters, _merge_slashes):
+    for again in _AGAIN:
         readings |= {again(reading) for reading in readings}
     return tuple(sorted(readings - {path}))
 
@@ -205,3 +218,18 @@ def _merge_slashes(path: str) -> str:
 
 def _cut_parameters(path: str) -> str:
     return re.sub(";[^/]*", "", path)
+
+
+def _cut_authority(path: str) -> str:
+    """Not only at the beginning: what stands before it may be stripped."""
+    return re.sub("//+[^/]*(?:/|$)", "/", path, count=1)
+
+
+def _cut_query(path: str) -> str:
+    return re.sub("[?#].*", "", path)
+
+
+_AGAIN = (
+    *(_decode_again, _merge_slashes, _cut_parameters, _cut_query, _cut_authority),
+    _merge_slashes,
+)
