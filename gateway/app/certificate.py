@@ -40,15 +40,19 @@ def read(tls: Tls) -> Pair:
     context.set_alpn_protocols(["http/1.1"])
     try:
         seen = _fingerprint(tls)
-        context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
-    except ssl.SSLError as error:
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        raise BadCertificate(f"tls: {tls.certificate} with {tls.key}: {reason}") from error
+        context.load_cert_chain(tls.certificate, tls.key, password=no_password)
     except (OSError, ValueError) as error:
-        name = getattr(error, "filename", None) or f"{tls.certificate} with {tls.key}"
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadCertificate(f"tls: {name}: {reason}") from error
+        raise bad("tls", error, f"{tls.certificate} with {tls.key}") from error
     return Pair(tls, context, seen)
+
+
+def bad(key: str, error: OSError | ValueError, files: str) -> BadCertificate:
+    """Say what is wrong with *files* that *key* of the configuration names."""
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return BadCertificate(f"{key}: {files}: {reason}")
+    name = getattr(error, "filename", None) or files
+    return BadCertificate(f"{key}: {name}: {getattr(error, 'strerror', None) or error}")
 
 
 class Certificate:
@@ -99,6 +103,6 @@ def _fingerprint(tls: Tls) -> _Fingerprint:
     return tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in stats)
 
 
-def _no_password() -> str:
+def no_password() -> str:
     """Nobody is there to type one: without this, OpenSSL would ask the terminal, and wait."""
     raise ValueError("the key is protected by a password")

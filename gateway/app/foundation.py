@@ -4,6 +4,7 @@ import secrets
 import time
 from contextlib import AsyncExitStack
 
+from gateway.app.names import Names
 from gateway.app.observation import Observation
 from gateway.app.shelf import Shelf
 from gateway.app.stores import open_store
@@ -31,6 +32,7 @@ class Foundation:
         self.deny = DenySet()
         self.streams = Streams()
         self.shelf = Shelf()
+        self.names = Names()
         self.throttle = Throttle(BoundedCounters(time.time), now=time.time)
         self.new_request_id = request_ids(secrets.token_bytes(8))
         self.response_fields = ResponseFields()

@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway.app.foundation import Foundation
 from gateway.app.generation import BAD_FILES, Generation, build
 from gateway.app.restart import needs_restart
-from gateway.app.source import Source, watch
+from gateway.app.source import Source, read_once, watch
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.observability.audit import AuditEvent, AuditKind
@@ -40,6 +40,8 @@ class Reloading:
     def __init__(self, gateway: Replaceable, source: Source) -> None:
         self._gateway = gateway
         self._source = source
+        # Not always in force: what keeps it from being so may be a file that is repaired.
+        self._read = gateway.generation.config
         self._one_at_a_time = asyncio.Lock()
 
     def spawn(self) -> None:
@@ -47,8 +49,8 @@ class Reloading:
         self._gateway.foundation.tasks.spawn("reload", self.reload())
 
     async def watch(self) -> None:
-        """Reload whenever the file changes."""
-        await watch(self._source, self.spawn)
+        """Reload whenever the file changes, or one that was read with it."""
+        await watch(self._source, lambda: read_once(self._read), self.spawn)
 
     async def reload(self) -> Sequence[str]:
         """Put the configuration as it is now in force, or return why the old one stays."""
@@ -65,6 +67,7 @@ class Reloading:
             config = await asyncio.to_thread(self._source.read)
         except ConfigErrors as errors:
             return [str(problem) for problem in errors.problems]
+        self._read = config
         if problems := needs_restart(self._gateway.generation.config, config):
             return problems
         return await self._replace(config)

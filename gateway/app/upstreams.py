@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
 
+from gateway.app.dialling import connecting, upstream_tls
 from gateway.app.foundation import Foundation
 from gateway.app.shelf import Draft
 from gateway.config.values import Health, Limits, Target, UnixAddress, Upstream
@@ -30,7 +30,7 @@ class Pools:
         self._draft = draft
 
     async def of(self, upstreams: Mapping[str, Upstream], limits: Limits) -> dict[str, Pool]:
-        """Return a pool for each configured upstream. Raises OSError for a bad certificate."""
+        """Return a pool for each configured upstream. Raises BadCertificate."""
         allowed = PoolLimits(
             limits.upstream_connections, limits.upstream_queue, limits.upstream_connect
         )
@@ -53,13 +53,13 @@ class Pools:
 
     async def _kept(self, upstream: Upstream, limits: PoolLimits) -> Pool:
         async def make(closing: AsyncExitStack) -> Pool:
-            tls = _upstream_tls(upstream)
+            tls = upstream_tls(upstream)
             pool = self._pool(
                 upstream.name,
                 [
                     balancing.Target(
                         _name_of(each),
-                        _connect(each, tls),
+                        connecting(each, tls, self._foundation.names),
                         host,
                         each.authority.encode("latin-1"),
                     )
@@ -144,27 +144,6 @@ def _files_of(upstream: Upstream) -> tuple[tuple[str, int, int], ...]:
     return tuple((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats)
 
 
-def _connect(target: Target, tls: ssl.SSLContext | None) -> Connect:
-    address = target.address
-    context = tls if target.tls else None
-    if isinstance(address, UnixAddress):
-        path = address.path
-
-        async def connect_unix(factory: _Factory) -> object:
-            return await asyncio.get_running_loop().create_unix_connection(factory, path)
-
-        return connect_unix
-    host, port = address.host, address.port
-    name = host if context is not None else None
-
-    async def connect_tcp(factory: _Factory) -> object:
-        return await asyncio.get_running_loop().create_connection(
-            factory, host, port, ssl=context, server_hostname=name
-        )
-
-    return connect_tcp
-
-
 def _in_process(server: web.Server) -> Connect:
     async def connect(factory: _Factory) -> object:
         loop = asyncio.get_running_loop()
@@ -175,14 +154,3 @@ def _in_process(server: web.Server) -> Connect:
         return await loop.create_unix_connection(factory, sock=ours)
 
     return connect
-
-
-def _upstream_tls(upstream: Upstream) -> ssl.SSLContext | None:
-    """Verify the upstream's certificate, always; show ours where one is configured."""
-    if not any(target.tls for target in upstream.targets):
-        return None
-    context = ssl.create_default_context(cafile=upstream.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if upstream.certificate is not None:
-        context.load_cert_chain(upstream.certificate, upstream.key)
-    return context

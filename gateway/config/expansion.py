@@ -16,12 +16,16 @@ _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 class Expansion:
-    """Fills in one document; `used` are the variables that it refers to."""
+    """Fills in one document.
+
+    `used` are the variables that it refers to, `files` what it includes.
+    """
 
     def __init__(self, environ: ReadOnly[str, str], folder: Path) -> None:
         self._environ = environ
         self._folder = folder
         self.used: set[str] = set()
+        self.files: set[str] = set()
         self.problems: list[Problem] = []
 
     def node(self, node: Node, key: str = "") -> Node:
@@ -44,7 +48,9 @@ class Expansion:
             if "${" in text:
                 text = _REFERENCE.sub(self._reference, text)
             if node.from_file:
-                return replace(node, text=included(self._folder / text), plain=False)
+                path = self._folder / text
+                self.files.add(str(path.absolute()))
+                return replace(node, text=included(path), plain=False)
         except ValueError as error:
             self.problems.append(problem_at(node.place, key, str(error)))
             return replace(node, text="", plain=True, broken=True)

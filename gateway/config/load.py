@@ -36,7 +36,8 @@ def load(
     root, wrong = layers.with_variables(root, layers.variables(environ, expansion.used))
     problems += expansion.problems + wrong
     root, wrong = layers.with_overrides(root, overrides or {})
-    return _checked(root, folder, [*problems, *wrong])
+    config = _checked(root, folder, [*problems, *wrong])
+    return replace(config, included=frozenset(expansion.files))
 
 
 def read(path: Path, place: Place) -> str:

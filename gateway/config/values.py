@@ -173,7 +173,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything. `own_origins` are the origins that are not cross-site; `warnings` are doubts."""
+    """Everything. `own_origins` are the origins that are not cross-site; `warnings` are doubts.
+
+    `included` are the files that `!file` has read.
+    """
 
     listen: Address
     tls: Tls | None
@@ -193,3 +196,4 @@ class Config:
     limits: Limits
     log: Log
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    included: frozenset[str] = field(default=frozenset(), compare=False)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from gateway.app.restart import needs_restart
 from gateway.app.sockets import open_sockets
-from gateway.app.source import Source
+from gateway.app.source import LOOK_SECONDS, Changes, Source, read_once
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.workers.child import Child, fork
@@ -26,7 +26,6 @@ _log = logging.getLogger("gateway.workers")
 # How much longer than limits.drain a worker may take to end.
 _PATIENCE_SECONDS = 10.0
 _AT_ONCE_SECONDS = 5.0
-_LOOK_SECONDS = 2.0
 
 
 class Supervisor:
@@ -36,7 +35,8 @@ class Supervisor:
         """Raises CannotListen."""
         self._config = config
         self._source = source
-        self._seen = source.fingerprint()
+        self._read = config
+        self._changes = Changes(source.fingerprint(read_once(config)))
         self._reloads = 0
         self._candidates: dict[int, Config | None] = {}
         self._places = [
@@ -45,6 +45,7 @@ class Supervisor:
         ]
         self._has_served = False
         self._stop_by: float | None = None
+        self._look_at = 0.0
         self._exit_code = 0
         configure(config.log)
 
@@ -125,10 +126,11 @@ class Supervisor:
     # Reloading.
 
     def _look_at_the_file(self) -> None:
-        now = self._source.fingerprint()
-        if now is not None and now != self._seen:
-            self._seen = now
-            self._reload(self._places)
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            if self._changes.look(self._source.fingerprint(read_once(self._read))):
+                self._reload(self._places)
 
     def _reload(self, places: Sequence[Place]) -> int:
         """Have *places* read the configuration again, and return the number of this reload."""
@@ -146,6 +148,7 @@ class Supervisor:
             config = self._source.read()
         except ConfigErrors:
             return None  # every worker tells what is wrong
+        self._read = config
         return None if needs_restart(self._config, config) else config
 
     def _adopt(self, number: int) -> None:
@@ -195,7 +198,7 @@ class Supervisor:
         """Seconds until something is due."""
         times = [place.due for place in self._places if place.due is not None]
         times += [] if self._stop_by is None else [self._stop_by]
-        return max(0.0, min(min(times, default=_LOOK_SECONDS) - time.monotonic(), _LOOK_SECONDS))
+        return max(0.0, min([*times, self._look_at]) - time.monotonic())
 
 
 def _how(status: int) -> str:

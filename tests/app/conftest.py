@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import uvloop
 import yaml
 
 from gateway.app.gateway import Gateway, running
@@ -17,6 +18,11 @@ from tests.fakes import RecordingUpstream
 
 PASSWORD = "correct horse battery"
 HASH = make(PASSWORD.encode(), Cost(memory_kib=8, passes=1))
+
+
+def pytest_asyncio_loop_factories() -> dict:
+    """Run each test on both event loops: uvloop is the one that serves."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @dataclass
