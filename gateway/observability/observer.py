@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.observability import audit
-from gateway.observability.access_log import AccessLog
+from gateway.observability.access_log import AccessLog, FinishedRequest
 from gateway.observability.audit import AuditEvent
 from gateway.observability.metrics import Metrics
 from gateway.observability.session_audit import audited
@@ -26,50 +26,11 @@ class Observer:
         self.token_rejected: Callable[[str], None] = metrics.token_rejected
         self.upstream_error: Callable[[str, str], None] = metrics.upstream_error
 
-    def request_finished(
-        self,
-        client: str,
-        method: str,
-        host: str,
-        path: str,
-        protocol: str,
-        status: int,
-        bytes_in: int,
-        bytes_out: int,
-        duration: float,
-        upstream: float | None,
-        route: str | None,
-        user: str | None,
-        session_id: str | None,
-        decision: str,
-        request_id: str,
-        user_agent: str | None,
-    ) -> None:
-        """Record one finished request: a metric, and a line if the access log is on.
-
-        *path* without query. *duration* and *upstream* (None: no upstream was asked) are seconds.
-        *decision* is `forward`, `refuse:<why>` or `renew:<outcome>`: a fixed word, it is a label.
-        """
-        self._metrics.request(route, status, decision, duration)
+    def request_finished(self, request: FinishedRequest) -> None:
+        """Record one finished request: a metric, and a line if the access log is on."""
+        self._metrics.request(request.route, request.status, request.decision, request.duration)
         if self._access_log is not None:
-            self._access_log.record(
-                client,
-                method,
-                host,
-                path,
-                protocol,
-                status,
-                bytes_in,
-                bytes_out,
-                duration,
-                upstream,
-                route,
-                user,
-                session_id,
-                decision,
-                request_id,
-                user_agent,
-            )
+            self._access_log.record(request)
 
     def event(self, event: AuditEvent) -> None:
         """Record one security event."""

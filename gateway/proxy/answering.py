@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Final
 
+from gateway.observability.access_log import FinishedRequest
 from gateway.observability.audit import AuditEvent, AuditKind
 from gateway.observability.line import session_hash
 from gateway.pipeline import Authenticated, Reason, Refuse
@@ -229,22 +230,27 @@ class Answering:
         token = None if authenticated is None else authenticated.token
         agent = request.noted.get("user-agent")
         observer.request_finished(
-            request.client,
-            request.method,
-            request.authority.text,
-            request.target.path,
-            self._client.version,
-            self._status,
-            self._bytes_in,
-            self._bytes_out,
-            self._plane.monotonic() - self._started,
-            self._upstream_took,
-            None if self._route is None else self._route.path,
-            None if token is None else token.principal.subject,
-            None if token is None else token.session_id,
-            self._decision,
-            self.request_id,
-            None if agent is None else agent.decode("latin-1"),
+            # A third of what the constructor costs, which takes its arguments one by one.
+            FinishedRequest._make(
+                (
+                    request.client,
+                    request.method,
+                    request.authority.text,
+                    request.target.path,
+                    self._client.version,
+                    self._status,
+                    self._bytes_in,
+                    self._bytes_out,
+                    self._plane.monotonic() - self._started,
+                    self._upstream_took,
+                    None if self._route is None else self._route.path,
+                    None if token is None else token.principal.subject,
+                    None if token is None else token.session_id,
+                    self._decision,
+                    self.request_id,
+                    None if agent is None else agent.decode("latin-1"),
+                )
+            )
         )
 
     def _tell(self, kind: AuditKind, outcome: str | None, request: Request) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
+from gateway.observability.access_log import FinishedRequest
 from gateway.pipeline import Reason
 from gateway.proxy import answers
 from gateway.proxy.client_side import Ended
@@ -183,8 +184,10 @@ class ClientHalf(ClientWire):
         else:
             self._transport.write(head + body)
         self._listening.plane.observer.request_finished(
-            *(self.peer, method, "", "", self.version, status, 0, len(body), 0.0, None),
-            *(None, None, None, f"refuse:{reason}", "", None),
+            FinishedRequest(
+                *(self.peer, method, "", "", self.version, status, 0, len(body), 0.0, None),
+                *(None, None, None, f"refuse:{reason}", "", None),
+            )
         )
         self._linger()
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from gateway.observability.access_log import AccessLog
+from gateway.observability.access_log import AccessLog, FinishedRequest
 from gateway.observability.audit import AuditEvent, AuditKind
 from gateway.observability.line import LineFormat
 from gateway.observability.metrics import Metrics
@@ -11,7 +11,7 @@ from gateway.sessions.events import Kind, SessionEvent
 from tests.fakes import FakeClock
 from tests.observability.test_metrics import samples
 
-REQUEST = (
+REQUEST = FinishedRequest(
     "203.0.113.9", "GET", "app.example.org", "/a", "HTTP/1.1", 200, 0, 5, 0.1, 0.09, "/*",
     "alice", "AAAA", "forward", "00000001", "curl/8",
 )  # fmt: skip
@@ -25,7 +25,7 @@ def test_a_finished_request_is_one_line_and_one_count():
     metrics = Metrics("1")
     observer = Observer(access_log, metrics)
 
-    observer.request_finished(*REQUEST)
+    observer.request_finished(REQUEST)
     access_log.flush()
 
     assert "".join(lines).count("\n") == 1
@@ -36,7 +36,7 @@ def test_a_finished_request_is_one_line_and_one_count():
 def test_without_an_access_log_requests_are_still_counted():
     metrics = Metrics("1")
 
-    Observer(None, metrics).request_finished(*REQUEST)
+    Observer(None, metrics).request_finished(REQUEST)
 
     assert samples(metrics)["gateway_requests_total", "2xx", "forward", "/*"] == 1
 

@@ -55,9 +55,9 @@ class Observed(Observer):
         self.failures: list[tuple[str, str]] = []
         self.upstream_error = lambda upstream, kind: self.failures.append((upstream, kind))
 
-    def request_finished(self, *fields) -> None:
-        super().request_finished(*fields)
-        self.requests.append(fields)
+    def request_finished(self, request) -> None:
+        super().request_finished(request)
+        self.requests.append(request)
 
     def event(self, event: AuditEvent) -> None:
         super().event(event)
@@ -65,7 +65,7 @@ class Observed(Observer):
 
     @property
     def decisions(self) -> list[str]:
-        return [fields[13] for fields in self.requests]
+        return [request.decision for request in self.requests]
 
 
 async def until(condition, seconds=10.0) -> None:
