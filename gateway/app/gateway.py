@@ -39,7 +39,7 @@ class Gateway:
             foundation, lambda: self.generation, lambda: self.draining, neighbours
         )
         self._neighbours = neighbours
-        self._listener = Listener(generation.plane)
+        self._listener = Listener(generation.plane, proxy_protocol=generation.config.proxy_protocol)
         self._certificate: Certificate | None = None
         if generation.certificate is not None:
             self._certificate = Certificate(generation.certificate)

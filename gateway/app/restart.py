@@ -13,6 +13,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         f"{key}: {before} became {after}, which needs a restart"
         for key, before, after in (
             ("listen", str(old.listen), str(new.listen)),
+            ("proxy_protocol", _flag(old.proxy_protocol), _flag(new.proxy_protocol)),
             ("tls", _switched(old), _switched(new)),
             ("workers", str(old.workers), str(new.workers)),
             ("sessions.store", old.sessions.store, new.sessions.store),
@@ -23,4 +24,8 @@ def needs_restart(old: Config, new: Config) -> list[str]:
 
 
 def _switched(config: Config) -> str:
-    return "off" if config.tls is None else "on"
+    return _flag(config.tls is not None)
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001 - it is the value that is written
+    return "on" if value else "off"

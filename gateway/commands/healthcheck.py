@@ -9,20 +9,31 @@ import click
 
 from gateway.commands.options import config_option, loaded
 from gateway.config.values import Address, Config, TcpAddress, UnixAddress
+from gateway.proxy.proxy_header import LOCAL_HEADER
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where such a listener answers
+
+
+_UNTRUSTED = (
+    "proxy_protocol is on: set operations, or add the address that this asks from to "
+    "trusted_proxies, such as 127.0.0.1"
+)
 
 
 class _LocalConnection(http.client.HTTPConnection):
     """HTTP over whatever `listen` names."""
 
-    def __init__(self, address: Address, *, tls: bool, timeout: float) -> None:
+    def __init__(
+        self, address: Address, *, tls: bool, timeout: float, greeting: bytes = b""
+    ) -> None:
         super().__init__("localhost", timeout=timeout)
         self._address = address
+        self._greeting = greeting
         self._tls = tls
 
     def connect(self) -> None:
         self.sock = _connected(self._address, self.timeout or 1)
+        self.sock.sendall(self._greeting)
         if self._tls:
             # Our own listener on this machine, asked for nothing secret: its certificate names the
             # public host, not this address.
@@ -53,7 +64,12 @@ def ask(config: Config, timeout: float) -> int:
         connection = _LocalConnection(config.operations, tls=False, timeout=timeout)
         path, host = "/healthz", str(config.operations)
     else:
-        connection = _LocalConnection(config.listen, tls=config.tls is not None, timeout=timeout)
+        connection = _LocalConnection(
+            config.listen,
+            tls=config.tls is not None,
+            timeout=timeout,
+            greeting=LOCAL_HEADER if config.proxy_protocol else b"",
+        )
         path, host = f"{config.auth.prefix}/health", config.public_url.partition("://")[2]
     try:
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})
@@ -72,6 +88,8 @@ def healthcheck(config_path: str | None, timeout: float) -> None:
         status = ask(config, timeout)
     except (OSError, http.client.HTTPException) as error:
         click.echo(f"unhealthy: {str(error) or type(error).__name__}", err=True)
+        if config.proxy_protocol and config.operations is None:
+            click.echo(_UNTRUSTED, err=True)
         sys.exit(1)
     if status != http.HTTPStatus.OK:
         click.echo(f"unhealthy: answered {status}", err=True)

@@ -3,7 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.config.check_names import cookie_names, header_names, prefix, public_names
+from gateway.config.check_names import (
+    cookie_names,
+    header_names,
+    prefix,
+    proxies_in_front,
+    public_names,
+)
 from gateway.config.check_routes import route_table, upstream_names
 from gateway.config.check_sign_in import lifetimes, providers, signing_keys, stores
 from gateway.config.complaints import Checked
@@ -75,6 +81,7 @@ def _files_of_people(subject: Subject) -> Iterator[tuple[KeyPath, str]]:
 _RULES: tuple[Rule, ...] = (
     _not_yet_supported,
     public_names,
+    proxies_in_front,
     prefix,
     cookie_names,
     header_names,

@@ -61,6 +61,17 @@ def public_names(subject: Subject) -> Iterator[Finding]:
         yield from _domain(subject, file.cookies.domain)
 
 
+def proxies_in_front(subject: Subject) -> Iterator[Finding]:
+    if subject.unreadable(("proxy_protocol",), ("trusted_proxies",)):
+        return
+    if subject.file.proxy_protocol and not subject.file.trusted_proxies:
+        yield from subject.error(
+            ("proxy_protocol",),
+            "needs trusted_proxies, the addresses that may say who connects: without any, every "
+            "connection would be closed; add the proxy's, such as trusted_proxies: [10.0.0.5]",
+        )
+
+
 def _domain(subject: Subject, domain: str) -> Iterator[Finding]:
     path = ("cookies", "domain")
     host = urlsplit(resolve.public_url(subject.file)).hostname or ""

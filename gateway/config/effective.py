@@ -31,6 +31,7 @@ def as_file(config: values.Config) -> dict[str, Any]:
         "tls": _section(config.tls) if config.tls else None,
         "public_url": config.public_url,
         "trusted_proxies": [str(network) for network in config.trusted_proxies],
+        "proxy_protocol": config.proxy_protocol,
         "workers": config.workers,
         "upstreams": {name: _upstream(upstream) for name, upstream in config.upstreams.items()},
         "routes": [_route(route) for route in config.routes],

@@ -212,6 +212,10 @@ class File(Section):
     trusted_proxies: Networks = setting(
         [], "Addresses of proxies in front whose X-Forwarded-… are believed."
     )
+    proxy_protocol: Flag = setting(
+        "false",
+        "Every connection begins with a PROXY protocol header (v1 or v2) of a trusted proxy.",
+    )
     workers: Workers = setting("1", "Processes that share the port; auto is one for each core.")
     upstreams: dict[str, UpstreamEntry] = setting({}, "The apps behind the gateway, by name.")
     routes: tuple[RouteSection, ...] = setting([], "First match wins; no match is 404.")

@@ -39,6 +39,7 @@ def config(file: File, folder: Path) -> values.Config:
         public_url=url,
         own_origins=own_origins(file),
         trusted_proxies=file.trusted_proxies,
+        proxy_protocol=file.proxy_protocol,
         workers=file.workers or len(os.sched_getaffinity(0)),
         upstreams={name: section.value(name, folder) for name, section in file.upstreams.items()},
         routes=tuple(section.value() for section in file.routes),

@@ -183,6 +183,7 @@ class Config:
     public_url: str
     own_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
+    proxy_protocol: bool
     workers: int
     upstreams: Mapping[str, Upstream]
     routes: tuple[Route, ...]

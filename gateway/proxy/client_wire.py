@@ -46,7 +46,8 @@ class ClientWire(asyncio.Protocol):
     def _connected(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream protocol has no other
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self.peer = peer_address(transport)
+        # A proxy may have told already.
+        self.peer = self.peer or peer_address(transport)
 
     def write(self, data: bytes) -> None:
         if self._half_closed:
@@ -120,6 +121,12 @@ class ClientWire(asyncio.Protocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
+def written_address(name: tuple[object, ...]) -> str:
+    """Write the address of a socket's name, as `getpeername` gives it."""
+    address = ip_address(str(name[0]).partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def peer_address(transport: asyncio.BaseTransport) -> str:
     """Return the peer's address; an IPv4 address in IPv6 clothes as IPv4 (SECURITY I4).
 
@@ -128,8 +135,7 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
     """
     peername = transport.get_extra_info("peername")
     if isinstance(peername, tuple):
-        address = ip_address(str(peername[0]).partition("%")[0])
-        return str(getattr(address, "ipv4_mapped", None) or address)
+        return written_address(peername)
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.family == socket.AF_UNIX:
         return "unix"

@@ -61,7 +61,7 @@ def understand(head: RequestHead, plane: DataPlane, peer: str) -> Incoming:
     if "via" in noted and plane.via in noted["via"]:
         raise BadRequest("The request has been here before: a proxy sends it in a circle.", 508)
     scheme, client = plane.scheme, peer
-    trusted = bool(plane.trusted_proxies) and _is_trusted(peer, plane.trusted_proxies)
+    trusted = is_trusted(peer, plane.trusted_proxies)
     if trusted:
         scheme, client, authority = _as_told(noted, scheme, client, authority, plane)
     else:
@@ -143,7 +143,10 @@ def _expects_continue(value: bytes, version: str) -> bool:
     return version == "1.1"
 
 
-def _is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
+def is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
+    """Whether *peer* is one of *trusted*; a unix socket is, as soon as anybody is."""
+    if not trusted:
+        return False
     if peer == "unix":
         return True
     try:
@@ -186,6 +189,6 @@ def _client_of(chain: str, trusted: tuple[Network, ...]) -> str:
                 return client
             raise BadRequest("X-Forwarded-For does not end in an address.") from None
         client = str(getattr(address, "ipv4_mapped", None) or address)
-        if not _is_trusted(client, trusted):
+        if not is_trusted(client, trusted):
             return client
     return client

@@ -1,60 +1,67 @@
 """Accepts client connections, counts them, and sees them out when the gateway stops."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
+from gateway.proxy.accepting import Accepting
+from gateway.proxy.arrival import Arrival
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listening import Admission, Connection
 from gateway.proxy.plane import DataPlane
 
 BACKLOG = 1024
+_log: Final = logging.getLogger("gateway")
+# Anybody can cause a refusal as fast as they like: one line may stand for many.
+_REFUSALS_EVERY_SECONDS: Final = 60.0
 
 
 class Listener:
-    """One listening address. *plane* is exchanged at a reload; requests under way keep theirs."""
+    """One listening address. *plane* is exchanged at a reload; requests under way keep theirs.
 
-    def __init__(self, plane: DataPlane) -> None:
+    With *proxy_protocol* each connection has to begin with a header of a trusted proxy.
+    """
+
+    def __init__(self, plane: DataPlane, *, proxy_protocol: bool = False) -> None:
         self.plane = plane
+        self._proxy_protocol = proxy_protocol
+        self._refusals = 0
+        self._refusals_told = -_REFUSALS_EVERY_SECONDS
         self.deadlines: Deadlines = plane.deadlines
         self.draining = False
         self._connections: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | Accepting] = []
         self._empty = asyncio.Event()
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen on *host*:*port* (0: any free one) and return the port."""
-        server = await asyncio.get_running_loop().create_server(
-            lambda: ClientConnection(self),
-            host,
-            port,
-            ssl=tls,
-            # A handshake is a head that is not read yet.
-            ssl_handshake_timeout=self.plane.limits.head_timeout if tls else None,
-            backlog=BACKLOG,
-        )
-        self._servers.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        await self.listen_on(bound, tls)
+        chosen: int = bound.getsockname()[1]
+        return chosen
 
     async def listen_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already, and close it in the end."""
+        if tls is not None or self._proxy_protocol:
+            arrived = partial(self._arrived, tls)
+            self._servers.append(Accepting(bound, arrived, BACKLOG))
+            return
         loop = asyncio.get_running_loop()
         listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        self._servers.append(
-            await listen(
-                lambda: ClientConnection(self),
-                sock=bound,
-                ssl=tls,
-                ssl_handshake_timeout=self.plane.limits.head_timeout if tls else None,
-                backlog=BACKLOG,
-            )
-        )
+        server = await listen(lambda: ClientConnection(self), sock=bound, backlog=BACKLOG)
+        self._servers.append(server)
+
+    def _arrived(self, tls: ssl.SSLContext | None, connection: socket.socket) -> None:
+        Arrival(self, connection, tls=tls, expects_header=self._proxy_protocol).begin()
 
     def admit(self, connection: Connection) -> Admission:
         """Count the connection; too many are those in all, or those of one address."""
@@ -62,7 +69,7 @@ class Listener:
         self._connections.add(connection)
         self._per_address[connection.peer] += 1
         self.deadlines.watch(connection)
-        most = limits.connections_per_address
+        most = limits.connections_per_address if connection.peer else None
         return max(
             _judge(len(self._connections), limits.connections),
             _judge(self._per_address[connection.peer], most),
@@ -79,6 +86,18 @@ class Listener:
             if self.draining and not self._connections:
                 self._empty.set()
         self.deadlines.forget(connection)
+
+    def refused(self, peer: str, why: str) -> None:
+        """Tell the log of it, of many at once in one line."""
+        self._refusals += 1
+        now = self.deadlines.now
+        if now < self._refusals_told + _REFUSALS_EVERY_SECONDS:
+            return
+        _log.warning(
+            "proxy_protocol: closed %d connections since last told; the latest, from %s: %s",
+            *(self._refusals, peer or "an unknown address", why),
+        )
+        self._refusals, self._refusals_told = 0, now
 
     async def drain(self, seconds: float) -> None:
         """Accept no more, let requests under way end, and close the rest after *seconds*."""

@@ -16,7 +16,7 @@ class Admission(Enum):
 
 
 class Connection(Protocol):
-    """A client connection as the listener sees it."""
+    """A client connection as the listener sees it. *peer* is empty while nobody knows it."""
 
     peer: str
     deadline: float
@@ -42,3 +42,6 @@ class Listening(Protocol):
         """Count the connection, and decide whether it may stay."""
 
     def forget(self, connection: Connection) -> None: ...
+
+    def refused(self, peer: str, why: str) -> None:
+        """A connection from *peer* brought no header, and gets no answer."""

@@ -90,11 +90,13 @@ def test_each_setting_that_only_a_restart_can_change_is_noticed(site):
         operations="127.0.0.1:2",
         sessions={"store": "sqlite:///other.db"},
         workers=2,
+        proxy_protocol=True,
+        trusted_proxies=["127.0.0.1"],
     )
 
     named = [said.partition(":")[0] for said in needs_restart(before, site.source.read())]
 
-    assert named == ["listen", "workers", "sessions.store", "operations"]
+    assert named == ["listen", "proxy_protocol", "workers", "sessions.store", "operations"]
     assert needs_restart(before, before) == []
 
 

@@ -105,6 +105,33 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return folder / "c.pem", folder / "k.pem"
 
 
+def test_a_listener_that_expects_a_header_is_sent_one_of_its_own(tmp_path: Path) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    with answering(server, OK) as heard:
+        result = asked(
+            tmp_path,
+            f"listen: 127.0.0.1:{server.server_address[1]}\n"
+            "proxy_protocol: true\ntrusted_proxies: [127.0.0.1]\n",
+        )
+
+    # The fake knows nothing of headers: one that begins with two line ends is a request to it.
+    assert heard == ["\r\n"]
+    assert "trusted_proxies" not in result.stderr
+
+
+def test_whoever_is_closed_for_want_of_trust_is_told_what_to_set(tmp_path: Path) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
+    with answering(server, b""):
+        result = asked(
+            tmp_path,
+            f"listen: 127.0.0.1:{server.server_address[1]}\n"
+            "proxy_protocol: true\ntrusted_proxies: [10.0.0.5]\n",
+        )
+
+    assert result.exit_code == 1
+    assert "such as 127.0.0.1" in result.stderr
+
+
 def test_the_operations_port_is_asked_where_there_is_one(tmp_path: Path) -> None:
     server = socketserver.TCPServer(("127.0.0.1", 0), _Answer)
     with answering(server, OK) as heard:

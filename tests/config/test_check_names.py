@@ -23,6 +23,7 @@ HTTPS = SMALLEST + "public_url: https://app.example.com\n"
         ("cookies: {domain: example.com}", 'cookies.domain: does not cover the host of public_url, "localhost"'),
         ("cookies: {domain: localhost}", 'cookies.domain: browsers refuse "localhost"'),
         ("tls: {certificate: users.yaml, key: users.yaml}\npublic_url: http://a", "public_url: is http://… though tls serves https"),
+        ("proxy_protocol: true", "proxy_protocol: needs trusted_proxies, the addresses that may say who connects"),
         ("auth: {prefix: api}", 'auth.prefix: must be a path such as /api/v1/auth, not "api"'),
         ("auth: {prefix: /}", "auth.prefix: would take every path from the app"),
         ("auth: {prefix: /auth/}", "auth.prefix: without / at its end: /auth"),

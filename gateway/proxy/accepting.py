@@ -1,0 +1,60 @@
+"""Accepts connections one by one, for listeners whose connections begin with more than a request.
+
+The event loop's own server shows a connection once its TLS handshake is done, so that nobody could
+count those which never finish theirs; and it cannot read anything before the handshake.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+_log: Final = logging.getLogger("gateway")
+_AT_ONCE: Final = 64
+_SECONDS_WITHOUT_FILES: Final = 1.0
+
+
+class Accepting:
+    """Hands each connection that *listening* accepts to *arrived*, until it is closed."""
+
+    def __init__(
+        self, listening: socket.socket, arrived: Callable[[socket.socket], None], backlog: int
+    ) -> None:
+        self._listening = listening
+        self._arrived = arrived
+        listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        listening.listen(backlog)
+        self._resume()
+
+    def close(self) -> None:
+        """Accept no more."""
+        if self._listening.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+
+    def _resume(self) -> None:
+        if self._listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        # A few at once, and others have their turn: a flood does not end by itself.
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                continue  # gone before it was looked at
+            except OSError as error:
+                self._wait_for_files(error)
+                return
+            connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            self._arrived(connection)
+
+    def _wait_for_files(self, error: OSError) -> None:
+        """No descriptors are left, or no memory: asking again at once would not help."""
+        _log.error("no connection can be accepted: %s", error.strerror)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listening)
+        loop.call_later(_SECONDS_WITHOUT_FILES, self._resume)

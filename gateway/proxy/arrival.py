@@ -1,0 +1,149 @@
+"""A connection before its first request: a PROXY header is read, a TLS handshake done.
+
+Until then it is a connection like any other: counted, and closed when it takes too long. A header
+comes before the handshake, and is read up to its end and no further, so that TLS begins with its
+first byte. What brings no header of a trusted proxy never gets an answer.
+"""
+
+import asyncio
+import socket
+import ssl
+
+from gateway.proxy.client import ClientConnection
+from gateway.proxy.client_wire import written_address
+from gateway.proxy.incoming import is_trusted
+from gateway.proxy.listening import Admission, Listening
+from gateway.proxy.proxy_header import BadProxyHeader, missing, source_of
+
+
+class Arrival:
+    """Becomes a ClientConnection."""
+
+    def __init__(
+        self,
+        listening: Listening,
+        connection: socket.socket,
+        *,
+        tls: ssl.SSLContext | None,
+        expects_header: bool,
+    ) -> None:
+        # Of nobody's connections while the header is awaited: a proxy's address stands for many.
+        self.peer = ""
+        self.deadline = listening.deadlines.now + listening.plane.limits.head_timeout
+        self._listening = listening
+        self._connection = connection
+        self._tls = tls
+        self._expects_header = expects_header
+        self._proxy = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Do what is to be done, beside everything else."""
+        peer = peer_of(self._connection)
+        trusted = self._listening.plane.trusted_proxies
+        if not self._expects_header:
+            self.peer = peer
+        elif is_trusted(peer, trusted):
+            self._proxy = peer
+        else:
+            self._listening.refused(peer, "it is not in trusted_proxies")
+            self._connection.close()
+            return
+        if self._listening.admit(self) is Admission.DROPPED:
+            self.over()
+            self._connection.close()
+        else:
+            self._task = self._listening.plane.tasks.spawn("arrival", self._arrive())
+
+    def over(self) -> None:
+        """It is a connection with an owner of its own, or none any more."""
+        self._listening.forget(self)
+
+    # As the listener sees it.
+
+    @property
+    def idle(self) -> bool:
+        return True
+
+    def expired(self) -> None:
+        if self._expects_header and not self.peer:
+            self._listening.refused(self._proxy, "it sent no whole PROXY protocol header in time")
+        self.abort()
+
+    def drain(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    # On the way to the first request.
+
+    async def _arrive(self) -> None:
+        handed_over = False
+        try:
+            if self._expects_header and not await self._read_header():
+                return
+            handed_over = True
+            await self._hand_over()
+        except BadProxyHeader as refusal:
+            self._listening.refused(self._proxy, str(refusal))
+        except OSError:
+            pass  # it is gone, or speaks no TLS: there is nobody to be told
+        finally:
+            self.over()
+            if not handed_over:
+                self._connection.close()
+
+    async def _read_header(self) -> bool:
+        """Learn who it is that the proxy speaks for; False where nothing is to come of it."""
+        loop = asyncio.get_running_loop()
+        head = b""
+        while wanted := missing(head):
+            data = await loop.sock_recv(self._connection, wanted)
+            if not data:
+                if head:
+                    raise BadProxyHeader("it ended before its PROXY protocol header was whole")
+                return False  # who leaves without a word only looked whether the port is open
+            head += data
+        source = source_of(head)
+        self.over()
+        self.peer = self._proxy if source is None else source
+        return self._listening.admit(self) is not Admission.DROPPED
+
+    async def _hand_over(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: _Arrived(self._listening, self),
+            self._connection,
+            ssl=self._tls,
+            # A handshake is a head that is not read yet.
+            ssl_handshake_timeout=self._listening.plane.limits.head_timeout if self._tls else None,
+        )
+
+
+class _Arrived(ClientConnection):
+    """A connection that takes the place of its arrival."""
+
+    __slots__ = ("_arrival",)
+
+    def __init__(self, listening: Listening, arrival: Arrival) -> None:
+        super().__init__(listening)
+        self._arrival: Arrival | None = arrival
+        self.peer = arrival.peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._arrival is not None:
+            self._arrival.over()
+            self._arrival = None
+        super().connection_made(transport)
+
+
+def peer_of(connection: socket.socket) -> str:
+    """Return the address of whoever is connected; empty when it is gone already."""
+    if connection.family == socket.AF_UNIX:
+        return "unix"
+    try:
+        return written_address(connection.getpeername())
+    except OSError:
+        return ""
