@@ -48,14 +48,14 @@ _NOTED_AND_DROPPED = frozenset(
         *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"),
         *("x-forwarded-method", "x-forwarded-uri", "x-original-url", "x-original-uri"),
         *("x-original-method", "x-request-id", "connection", "transfer-encoding", "upgrade"),
-        *("content-length", "cookie", "expect", "host", "via", "http2-settings", "te"),
+        *("content-length", "cookie", "expect", "host", "http2-settings", "te"),
     }
 )
 _NOTED_AND_FORWARDED = frozenset(
     {
         *("accept", "origin", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-dest", "sec-purpose"),
         *("purpose", "x-requested-with", "access-control-request-method", "user-agent", "referer"),
-        *("authorization", "sec-websocket-key", "sec-websocket-version"),
+        *("authorization", "sec-websocket-key", "sec-websocket-version", "via"),
     }
 )
 # Two of these leave the meaning of a request to chance.
@@ -77,7 +77,8 @@ class RequestFields:
 
     def __init__(self, identity_names: Iterable[str]) -> None:
         self._protected = frozenset(
-            folded(name.encode()) for name in (*_FORWARDING, *identity_names)
+            folded(name.encode())
+            for name in (*_FORWARDING, *HOP_BY_HOP, *_NOTED_AND_DROPPED, *identity_names)
         )
         self.known: dict[bytes, Field] = {}
 
@@ -93,7 +94,7 @@ class RequestFields:
         if name in _NOTED_AND_DROPPED:
             return Field(None, name)
         # CGI and WSGI read X_Remote_User as X-Remote-User (CVE-2025-64484): no underscore passes.
-        if folded(raw) in self._protected or name in HOP_BY_HOP or b"_" in raw:
+        if folded(raw) in self._protected or b"_" in raw:
             return DROPPED
         return Field(_line(raw), name if name in _NOTED_AND_FORWARDED else None)
 

@@ -114,6 +114,9 @@ class Answering:
             self._decision = f"refuse:{refused.reason}"
         if refused.reason is Reason.CROSS_SITE:
             self._tell(AuditKind.CROSS_SITE_REFUSED, None, self.request)
+        if refused.status == HTTPStatus.BAD_REQUEST:
+            # Who sends what has several meanings is heard no further.
+            self.keep_alive = False
         request = self.request
         if refused.location is not None:
             lines, body = answers.send_to(refused.location, refused.sent_by)

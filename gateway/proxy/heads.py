@@ -26,6 +26,7 @@ _REPEATED = "repeated"
 _NEVER_IN_REASON = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ANSWERS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 _LOWEST_STATUS = 100
+_BLANKS_IN_REQUEST_LINE = 2
 _OnHeader = Callable[[bytes, bytes], None]
 _Begin = Callable[[], tuple[list[bytes], dict[str, bytes]]]
 
@@ -66,9 +67,13 @@ class RequestHead:
             self._parser = HttpRequestParser(self)
         except HttpParserError as error:
             raise BadRequest("The request is not well-formed HTTP/1.1.") from error
-        if head.find(b" HTTP/", 0, head.find(b"\r\n")) < 0:
+        line_end = head.find(b"\r\n")
+        if head.find(b" HTTP/", 0, line_end) < 0:
             # llhttp reads RTSP, ICE and HTTP/0.9 as well, and does not tell.
             raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        if head.count(b" ", 0, line_end) != _BLANKS_IN_REQUEST_LINE:
+            # It skips what is too many; others take it for a part of the target (RFC 9112 §3).
+            raise BadRequest("The request line has blanks in the wrong places.")
         if head.count(b"\r\n") - 2 > self._max_fields:
             raise BadRequest("The request has too many headers.", 431)
         self.method = parser.get_method().decode("ascii")
