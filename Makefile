@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fix bench faults container-check setup
+.PHONY: demo test check fix bench faults autobahn container-check setup
 
 setup: $(VENV)/.installed
 
@@ -34,6 +34,10 @@ bench: setup
 # For example: make faults FAULTS="--seconds 600 --seed 7 --store redis"
 faults: setup
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# Every case of the WebSocket test suite, directly and through the gateway; or CASES="12.* 13.*".
+autobahn: setup
+	$(BIN)/python -m tests.autobahn $(CASES)
 
 container-check:
 	scripts/container-check
