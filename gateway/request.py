@@ -93,7 +93,22 @@ class Request:
             self._headers = {name: value.decode("latin-1") for name, value in self.noted.items()}
         return self._headers
 
+    def told_later(self) -> "Request":
+        """Return what a record of this request tells, without its credentials and the rest."""
+        noted = {name: self.noted[name] for name in _TOLD_LATER if name in self.noted}
+        return Request(
+            self.method,
+            self.scheme,
+            self.authority,
+            self.target,
+            noted,
+            client=self.client,
+            upgrade=self.upgrade,
+        )
 
+
+# What is told of a request when it is over.
+_TOLD_LATER = ("user-agent",)
 # Nothing to decode, no second meaning: the usual case is settled by one match.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9\-_.~!$&'()*+,=:@/]*")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

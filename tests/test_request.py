@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.request import (
     Authority,
     BadRequest,
+    Request,
     Target,
     parse_authority,
     parse_target,
@@ -181,3 +182,18 @@ def test_h5_absolute_form_is_split_into_authority_and_path(raw, parts):
 )
 def test_a_prefix_is_stripped_from_the_target_that_goes_on(raw, below):
     assert without_prefix(parse_target(raw), "/admin") == below
+
+
+def test_what_is_told_later_of_a_request_holds_no_credentials():
+    noted = {"user-agent": b"agent", "cookie": b"accessToken=t", "authorization": b"Bearer t"}
+    target, authority = parse_target("/ws?x=1"), parse_authority("localhost")
+    request = Request("GET", "https", authority, target, noted, b"accessToken=t", "::1", True)
+
+    kept = request.told_later()
+
+    assert (kept.method, kept.scheme, kept.authority, kept.target, kept.client, kept.upgrade) == (
+        *("GET", "https", authority, target, "::1", True),
+    )
+    assert kept.noted == {"user-agent": b"agent"}
+    assert kept.cookie == b""
+    assert request.noted["cookie"] == b"accessToken=t"

@@ -216,6 +216,11 @@ class Answering:
         self._stream_of = token.session_id
         self._plane.streams.add(token.session_id, token.principal.subject, self)
 
+    def _forget_head(self) -> None:
+        """Keep of the request what its record will tell, as long as it may last."""
+        self._lines, self._head = [], b""
+        self.request = self.request.told_later()
+
     # Telling.
 
     def _record(self) -> None:

@@ -30,13 +30,10 @@ _ANSWER: Final = State.ANSWER
 class ClientConnection(ClientHalf):
     """Reads requests, and lets their exchanges answer them."""
 
-    __slots__ = ("_familiar", "_familiar_to", "_head", "_head_for")
+    __slots__ = ("_familiar", "_familiar_to")
 
     def __init__(self, listening: Listening) -> None:
         super().__init__(listening)
-        plane = listening.plane
-        self._head = RequestHead(plane.request_fields, plane.limits.headers)
-        self._head_for = plane
         self._familiar: Familiar | None = None
         self._familiar_to: DataPlane | None = None
 
@@ -156,24 +153,24 @@ class ClientConnection(ClientHalf):
         try:
             if self._is_familiar(data, rest, plane):
                 return
-            if plane is not self._head_for:
-                # Another configuration is in force: other headers are ours alone now (I1).
-                self._head = RequestHead(plane.request_fields, plane.limits.headers)
-                self._head_for = plane
-            self._head.read(data)
-            incoming = understand(self._head, plane, self.peer)
         except BadRequest as refusal:
-            self.version = self._head.version
             self._reject(refusal, data)
             return
-        familiar = remember(
-            data, incoming.request, incoming.framing, self._head.lines, self._head.version
-        )
+        # That of the configuration in force: which headers are ours alone may change (I1).
+        head = plane.head
+        try:
+            head.read(data)
+            incoming = understand(head, plane, self.peer)
+        except BadRequest as refusal:
+            self.version = head.version
+            self._reject(refusal, data)
+            return
+        familiar = remember(data, incoming.request, incoming.framing, head.lines, head.version)
         if familiar is not None:
             self._familiar = familiar
             self._familiar_to = plane
             plane.familiar.keep(self.peer, familiar)
-        self._begin(incoming, rest, plane)
+        self._begin(head, incoming, rest, plane)
 
     def _is_familiar(self, head: bytes, rest: bytes, plane: DataPlane) -> bool:
         """Begin with a request whose headers were read before. Raises BadRequest."""
@@ -197,6 +194,7 @@ class ClientConnection(ClientHalf):
     def _begin_familiar(
         self, request: Request, familiar: Familiar, rest: bytes, plane: DataPlane
     ) -> None:
+        self.version = "1.1"
         self.deadline = NEVER
         self._state = _ANSWER
         self._buffer = rest
@@ -229,17 +227,17 @@ class ClientConnection(ClientHalf):
                 )
             self._buffer = data
 
-    def _begin(self, incoming: Incoming, rest: bytes, plane: DataPlane) -> None:
-        self.version = self._head.version
+    def _begin(self, head: RequestHead, incoming: Incoming, rest: bytes, plane: DataPlane) -> None:
+        self.version = head.version
         self.deadline = NEVER
         framing = incoming.framing
         exchange = self._exchange = Exchange(
             plane,
             self,
             incoming.request,
-            self._head.lines,
+            head.lines,
             framing=framing,
-            keep_alive=self._head.keep_alive and not self._listening.draining,
+            keep_alive=head.keep_alive and not self._listening.draining,
             expects_continue=incoming.expects_continue,
             started=plane.monotonic(),
             request_id=incoming.request_id,
@@ -249,7 +247,6 @@ class ClientConnection(ClientHalf):
             self._buffer = rest
             exchange.start()
             return
-        self._head.forget_body()
         body = self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
         try:
             decoded, after = body.feed(rest) if rest else (b"", b"")
@@ -307,6 +304,10 @@ class ClientConnection(ClientHalf):
             self._deliver(*self._body.feed(data))
         except BadRequest:
             self.abort()
+
+    def _forget_requests(self) -> None:
+        super()._forget_requests()
+        self._familiar = self._familiar_to = None
 
     # Between requests.
 

@@ -119,6 +119,7 @@ class ClientHalf(ClientWire):
         self._exchange = None
         self.deadline = NEVER
         early, self._buffer = self._buffer, b""
+        self._forget_requests()
         self._go_on_reading()
         tunnel = self._tunnel = Tunnel(
             (self._transport, self),
@@ -167,6 +168,11 @@ class ClientHalf(ClientWire):
             self._exchange.keep_alive = False
 
     # Ending.
+
+    def _forget_requests(self) -> None:
+        """Keep nothing that only the next request would need: there is none after a tunnel."""
+        self._forwarding = b""
+        self._forwarding_for = None
 
     @abstractmethod
     def _next(self, rest: bytes) -> None:

@@ -218,6 +218,7 @@ class Exchange(Answering):
         self._client.write(b"".join(parts))
         if head.noted.get("content-type", b"")[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM:
             self._remember_stream()
+            self._forget_head()
 
     def _answer_lines(self, head: ResponseHead) -> list[bytes]:
         plane, pool = self._plane, self._pool
@@ -264,6 +265,7 @@ class Exchange(Answering):
         self._remember_stream()
         upgraded = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         parts = [b"HTTP/1.1 101 Switching Protocols", *self._answer_lines(head), upgraded]
+        self._forget_head()
         self._tunnel = self._client.begin_tunnel(upstream, b"".join(parts), data, self._tunnel_over)
 
     def upstream_failed(self, failure: Failure, text: str) -> None:

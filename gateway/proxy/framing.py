@@ -52,6 +52,8 @@ def request_framing(
 class LengthBody:
     """A body of known length."""
 
+    __slots__ = ("complete", "remaining")
+
     def __init__(self, length: int) -> None:
         self.remaining = length
         self.complete = length == 0
@@ -70,6 +72,11 @@ class LengthBody:
 
 class ChunkedBody:
     """A chunked body (RFC 9112 §7.1). Strict: no bare LF, no blanks, no signs; trailers dropped."""
+
+    __slots__ = (
+        *("complete", "_ends_chunk", "_extensions", "_in_chunk", "_in_trailers", "_kept"),
+        "_trailers",
+    )
 
     def __init__(self) -> None:
         self.complete = False

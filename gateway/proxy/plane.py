@@ -11,6 +11,7 @@ from gateway.observability.observer import Observer
 from gateway.pipeline import Authenticated, Pipeline
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.familiar import FamiliarHeads
+from gateway.proxy.heads import RequestHead
 from gateway.proxy.pool import Pool
 from gateway.proxy.streams import Streams
 from gateway.request import Request
@@ -80,3 +81,8 @@ class DataPlane:
     request_fields: RequestFields
     response_fields: ResponseFields = field(default_factory=ResponseFields)
     familiar: FamiliarHeads = field(default_factory=FamiliarHeads)
+    head: RequestHead = field(init=False)
+
+    def __post_init__(self) -> None:
+        head = RequestHead(self.request_fields, self.limits.headers)
+        object.__setattr__(self, "head", head)

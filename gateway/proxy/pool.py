@@ -74,6 +74,7 @@ class Pool:
         self.closing = False
         self._tasks = tasks
         self.lines = ResponseLines(fields)
+        self._head = ResponseHead(self.lines)
         self._balance = balance
         self._turn = -1
         self._open = 0
@@ -257,11 +258,10 @@ class Pool:
         self._tasks.spawn(f"connect to {self.name}", self._connect(target, exchange, tried))
 
     def _new_connection(self, target: Target) -> UpstreamConnection:
-        head = ResponseHead(self.lines)
         if target.host is None:
-            connection = UpstreamConnection(self, head)
+            connection = UpstreamConnection(self, self._head)
         else:
-            connection = RenamingConnection(self, head, target.host)
+            connection = RenamingConnection(self, self._head, target.host)
         connection.origin = target
         return connection
 

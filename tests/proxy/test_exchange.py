@@ -361,3 +361,47 @@ async def test_i6_the_app_cannot_set_our_cookies_but_its_own_stay_apart_and_whol
     assert b"\r\nSet-Cookie: a=1; Path=/\r\n" in answer
     assert b"\r\nSet-Cookie: b=2;;x \r\n" in answer
     assert b"evil" not in answer
+
+
+BEFORE = {
+    "malformed": b"GET /public/x HTTP/1.1\r\nHost: localhost\r\nX y: z\r\n\r\n",
+    "closing": get("/public/a"),
+    "with a body": get("/public/a", "Content-Length: 5", method="POST", connection="keep-alive"),
+    "refused with a body": get("/public/../a", "Content-Length: 99", method="POST"),
+    "chunked": get("/public/a", "Transfer-Encoding: chunked", method="POST"),
+    "an upgrade": get("/public/a", "Upgrade: h2c", connection="Upgrade"),
+    "connect": b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n",
+    "of 1.0": b"GET /public/x HTTP/1.0\r\nX-Own: theirs\r\n\r\n",
+    "not whole": get("/public/a", "X-Own: theirs")[:-2],
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+async def test_h19_no_request_leaves_anything_to_the_one_on_another_connection(
+    world: World, before
+):
+    other = await world.connect()
+    other.send(before)
+    client = await world.connect()
+    client.send(get("/public/first", connection="keep-alive"))
+    await client.answer()
+
+    client.send(get("/public/x", "X-Own: ours", connection="keep-alive"))
+
+    assert status(await client.answer()) == 200
+    head = world.upstream.heads[-1]
+    assert head.startswith(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\nX-Own: ours\r\n")
+    assert b"theirs" not in head
+
+
+async def test_a_request_of_1_1_after_one_of_1_0_is_answered_as_1_1(world: World):
+    familiar = get("/public/x", connection="keep-alive")
+    await world.send(familiar + get("/public/y"))
+    client = await world.connect()
+    client.send(get("/public/x", version="1.0", connection="keep-alive"))
+    assert b"\r\nConnection: keep-alive\r\n" in await client.answer()
+
+    client.send(familiar)
+
+    assert b"\r\nConnection:" not in await client.answer()
+    assert world.observed.requests[-1][4] == "1.1"

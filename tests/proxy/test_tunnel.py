@@ -296,3 +296,14 @@ async def test_an_open_websocket_takes_no_connection_from_the_pool(world: World,
     world.serve_from(connections=1, queue=0)
     await opened(world, app)
     await opened(world, app)
+
+
+async def test_an_open_websocket_keeps_nothing_of_the_head_that_opened_it(world: World, app: App):
+    await opened(world, app, "User-Agent: browser")
+
+    (exchange,) = world.plane.streams._by_session["s1"]
+    connection = next(iter(world.listener._connections))
+
+    assert (exchange._head, exchange._lines) == (b"", [])
+    assert dict(exchange.request.noted) == {"user-agent": b"browser"}
+    assert (connection._forwarding, connection._familiar) == (b"", None)
