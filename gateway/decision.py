@@ -48,12 +48,17 @@ class Expired(Enum):
 
 @dataclass(slots=True, eq=False)
 class Presented:
-    """A Cookie header, read and verified once. *others* is what of it the app may see."""
+    """A Cookie header, read and verified once. *others* is what of it the app may see.
+
+    *forward* is what was decided last on the strength of it alone, for a request that no page of
+    another site can harm.
+    """
 
     found: Found
     others: bytes
     authenticated: Authenticated | None = None
     expired: bool = False
+    forward: "Forward | None" = None
 
     def has_expired(self, now: float) -> bool:
         """Whether it holds an access token that was good once."""

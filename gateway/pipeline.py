@@ -145,8 +145,16 @@ class Pipeline:
                 self._render(authenticated, now)
         if authenticated is None:
             return self._decide_without_cookie(route, request, presented, now)
-        refused = self._cross_site(request, route, presented)
-        return refused or self._authorize(request, route, authenticated, presented)
+        if request.method not in _SAFE_METHODS or request.upgrade:
+            refused = self._cross_site(request, route, presented)
+            return refused or self._authorize(request, route, authenticated, presented)
+        known = presented.forward
+        if known is not None and known.route is route and known.authenticated is authenticated:
+            return known
+        decision = self._authorize(request, route, authenticated, presented)
+        if isinstance(decision, Forward):
+            presented.forward = decision
+        return decision
 
     def _decide_without_cookie(
         self, route: Route, request: Request, presented: Presented, now: float

@@ -148,6 +148,24 @@ def test_a_rule_for_a_group_refuses_everybody_else():
     )
 
 
+def test_what_was_decided_before_opens_neither_another_route_nor_an_unsafe_request():
+    decider = pipeline()
+    mine = token()
+
+    first = decider.decide(request("/x", access=mine), NOW)
+
+    assert decider.decide(request("/y", access=mine), NOW + 1) is first
+    assert refused(decider.decide(request("/admin/x", access=mine), NOW)) == (403, Reason.FORBIDDEN)
+    elsewhere = request("/x", "POST", access=mine, sec_fetch_site="cross-site")
+    assert refused(decider.decide(elsewhere, NOW)) == (403, Reason.CROSS_SITE)
+    socket = request("/x", access=mine, upgrade=True, origin="http://evil.example")
+    assert refused(decider.decide(socket, NOW)) == (403, Reason.CROSS_SITE)
+    optional = decider.decide(request("/optional/x", access=mine), NOW)
+    assert isinstance(optional, Forward)
+    assert optional.route.path == "/optional/*"
+    assert refused(decider.decide(request("/x", access=mine), NOW + 901))[0] == 401
+
+
 def test_no_route_is_a_404_and_an_ambiguous_path_a_400():
     decider = pipeline()
 

@@ -15,6 +15,7 @@ from gateway.proxy.failure import Failure
 from gateway.proxy.framing import Chunked
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.pool import Pool
+from gateway.proxy.request_head import Rendered
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.request import Request
@@ -47,7 +48,16 @@ class Answering:
             "_cookies_until",
             "_decision",
         ),
-        *("_done", "_plane", "_pool", "_request_complete", "_route", "_started", "_status"),
+        *(
+            "_done",
+            "_plane",
+            "_pool",
+            "_rendered",
+            "_request_complete",
+            "_route",
+            "_started",
+            "_status",
+        ),
         *("_stream_of", "_tunnel", "_upstream", "_upstream_took"),
     )
 
@@ -63,6 +73,7 @@ class Answering:
         expects_continue: bool,
         started: float,
         request_id: str,
+        rendered: Rendered | None = None,
     ) -> None:
         self.request = request
         self.request_id = request_id
@@ -96,6 +107,7 @@ class Answering:
         self.head_timeout = plane.limits.upstream_head
         self.body_timeout = plane.limits.body_timeout
         self._lines = lines
+        self._rendered = rendered
         self._head = b""
         self._unsent: list[bytes] = []
         self._upstream_started = 0.0

@@ -208,6 +208,7 @@ class ClientConnection(ClientHalf):
             expects_continue=False,
             started=plane.monotonic(),
             request_id=plane.new_request_id(),
+            rendered=familiar.rendered,
         )
         exchange.start()
 

@@ -143,6 +143,7 @@ class Exchange(Answering):
             host=pool.host,
             forwarding=self._client.forwarding_lines(self.request),
             request_id=self.request_id,
+            rendered=self._rendered,
         )
         pool.take(self)
 

@@ -8,6 +8,7 @@ assumed of a request that differs in any of them.
 from typing import Final
 
 from gateway.proxy.framing import Chunked
+from gateway.proxy.request_head import Rendered
 from gateway.proxy.targets import parse_known_target
 from gateway.recent import Recent
 from gateway.request import Request
@@ -24,13 +25,14 @@ _SPECIAL: Final = frozenset(
 class Familiar:
     """A header block that was read and understood as part of a GET of HTTP/1.1 without a body."""
 
-    __slots__ = ("_template", "block", "lines")
+    __slots__ = ("_template", "block", "lines", "rendered")
 
     def __init__(self, block: bytes, template: Request, lines: list[bytes]) -> None:
         self.block = block
         self._template = template
         # One piece instead of many: none of these lines ever has to be taken out again.
         self.lines = [b"".join(lines), b""]
+        self.rendered = Rendered()
 
     def recognize(self, head: bytes) -> Request | None:
         """Return the request that *head* makes, None unless all but its target is the same.

@@ -22,34 +22,92 @@ def request_head(
     host: bytes | None,
     forwarding: bytes,
     request_id: str,
+    rendered: "Rendered | None" = None,
 ) -> bytes:
     """Render the head of *request*, whose own headers are *lines*, for an upstream.
 
-    *host* replaces the Host that the client named.
+    *host* replaces the Host that the client named. *rendered* is what was rendered for these very
+    headers before.
     """
     target = request.target.raw
     prefix = decision.route.strip_prefix
     if prefix is not None:
         target = without_prefix(request.target, prefix)
+    start = f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1")
+    if rendered is None:
+        before_id, after_id = _around_id(request, lines, framing, decision, host, forwarding)
+    else:
+        before_id, after_id = rendered.around_id(request, lines, decision, host, forwarding)
+    return b"".join((start, before_id, request_id.encode("ascii"), after_id))
+
+
+class Rendered:
+    """What of a head comes back with every request that brings the same headers, without a body.
+
+    Rendered anew as soon as anything that it is made of is another.
+    """
+
+    __slots__ = ("_after_id", "_before_id", "_decision", "_forwarding", "_host", "_identity")
+
+    def __init__(self) -> None:
+        self._decision: Forward | None = None
+        self._identity: bytes | None = None
+        self._host: bytes | None = None
+        self._forwarding = b""
+        self._before_id = b""
+        self._after_id = b""
+
+    def around_id(
+        self,
+        request: Request,
+        lines: list[bytes],
+        decision: Forward,
+        host: bytes | None,
+        forwarding: bytes,
+    ) -> tuple[bytes, bytes]:
+        """Return what comes before and after the request's id."""
+        authenticated = decision.authenticated
+        identity = None if authenticated is None else authenticated.identity_lines
+        if (
+            decision is not self._decision
+            or identity is not self._identity
+            or host is not self._host
+            or forwarding != self._forwarding
+        ):
+            self._before_id, self._after_id = _around_id(
+                request, lines, 0, decision, host, forwarding
+            )
+            self._decision, self._identity = decision, identity
+            self._host, self._forwarding = host, forwarding
+        return self._before_id, self._after_id
+
+
+def _around_id(
+    request: Request,
+    lines: list[bytes],
+    framing: int | Chunked,
+    decision: Forward,
+    host: bytes | None,
+    forwarding: bytes,
+) -> tuple[bytes, bytes]:
+    """Return what follows `Host: ` up to the request's id, and what follows that."""
     connection = request.noted.get("connection")
     if connection is not None and connection not in USUAL_CONNECTION:
         lines = without_named(lines, named_by_connection(connection))
     if decision.hide_authorization:
         lines = without_named(lines, _AUTHORIZATION)
-    parts = [
-        f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"),
-        host or request.authority.raw,
-        *lines,
-    ]
+    before = [host or request.authority.raw, *lines]
     if decision.cookie:
-        parts += (b"\r\nCookie: ", decision.cookie)
-    parts += (forwarding, b"\r\nX-Request-Id: ", request_id.encode("ascii"))
+        before += (b"\r\nCookie: ", decision.cookie)
+    before += (forwarding, b"\r\nX-Request-Id: ")
+    after = []
+    prefix = decision.route.strip_prefix
     if prefix is not None:
-        parts.append(f"\r\nX-Forwarded-Prefix: {prefix}".encode("latin-1", "replace"))
+        after.append(f"\r\nX-Forwarded-Prefix: {prefix}".encode("latin-1", "replace"))
     if decision.authenticated is not None:
-        parts.append(decision.authenticated.identity_lines)
-    parts.append(_framing_line(request, framing))
-    return b"".join(parts)
+        after.append(decision.authenticated.identity_lines)
+    after.append(_framing_line(request, framing))
+    return b"".join(before), b"".join(after)
 
 
 def _framing_line(request: Request, framing: int | Chunked) -> bytes:
