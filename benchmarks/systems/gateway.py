@@ -22,7 +22,9 @@ class SignInFailed(Exception):
     """The gateway did not take the benchmark's user."""
 
 
-def _command(site: Site, *, access_log: bool) -> Command:
+def _command(
+    site: Site, *, access_log: bool, store: str = "sqlite:///{folder}/gateway.db"
+) -> Command:
     if not (_ROOT / "gateway" / "__main__.py").is_file():
         raise NotInstalled("gateway")
     users = site.folder / "users.yaml"
@@ -46,14 +48,16 @@ def _command(site: Site, *, access_log: bool) -> Command:
                 # The same cookie with and without TLS, as with the peers.
                 "cookies": {"prefix": "none"},
                 "tokens": {"keys": str(site.folder / "keys"), "access_lifetime": "12h"},
-                "sessions": {"store": f"sqlite:///{site.folder}/gateway.db"},
+                "sessions": {"store": store.format(folder=site.folder)},
                 "limits": {"idle_timeout": "600s", "upstream_connections": 4096},
                 "log": {"access": access_log},
             }
         )
     )
     argv = [sys.executable, "-m", "gateway", "run", "-c", str(config)]
-    return Command(argv, {"PYTHONPATH": str(_ROOT)}, site.folder)
+    # An installed gateway is compiled; from the clone it compiles itself at its first start.
+    environment = {"PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+    return Command(argv, environment, site.folder)
 
 
 def _tls(site: Site) -> dict[str, str] | None:
@@ -68,6 +72,10 @@ def quiet(site: Site) -> Command:
 
 def logging(site: Site) -> Command:
     return _command(site, access_log=True)
+
+
+def in_memory(site: Site) -> Command:
+    return _command(site, access_log=False, store="memory:")
 
 
 def signed_in(site: Site) -> Tokens:
@@ -103,4 +111,11 @@ GATEWAY_LOG = System(
     command=logging,
     tokens=signed_in,
     speaks_tls=True,
+)
+GATEWAY_MEMORY = System(
+    name="gateway-memory",
+    does="the whole way, sessions in memory, access log off",
+    install="it is this repository",
+    command=in_memory,
+    tokens=signed_in,
 )
