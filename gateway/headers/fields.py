@@ -64,6 +64,7 @@ SINGLE = frozenset(
 )
 
 _KEPT_VERDICTS = 4096
+_KEPT_LENGTH = 64
 _NOT_ALPHANUMERIC = re.compile(rb"[^a-z0-9]")
 
 
@@ -85,8 +86,7 @@ class RequestFields:
     def judge(self, name: bytes) -> Field:
         """Return what becomes of the field called *name*, and remember it for the next request."""
         verdict = self._judge(name)
-        if len(self.known) < _KEPT_VERDICTS:
-            self.known[name] = verdict
+        _keep(self.known, name, verdict)
         return verdict
 
     def _judge(self, raw: bytes) -> Field:
@@ -120,9 +120,17 @@ class ResponseFields:
         else:
             noted = lowered if lowered in self._NOTED_AND_FORWARDED else None
             verdict = Field(_line(name), noted)
-        if len(self.known) < _KEPT_VERDICTS:
-            self.known[name] = verdict
+        _keep(self.known, name, verdict)
         return verdict
+
+
+def _keep(known: dict[bytes, Field], name: bytes, verdict: Field) -> None:
+    """Remember *verdict*. A full table is emptied, or a flood would keep usual names out."""
+    if len(name) > _KEPT_LENGTH:
+        return
+    if len(known) >= _KEPT_VERDICTS:
+        known.clear()
+    known[name] = verdict
 
 
 def named_by_connection(value: bytes) -> frozenset[bytes]:

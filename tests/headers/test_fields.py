@@ -61,13 +61,21 @@ def test_h2_framing_cookie_and_host_are_noted_but_never_copied(name):
     assert RequestFields(IDENTITY).judge(name.encode()) == (None, name.lower())
 
 
-def test_verdicts_are_kept_but_never_without_bound():
-    fields = RequestFields(IDENTITY)
-
+@pytest.mark.parametrize("fields", [RequestFields(IDENTITY), ResponseFields()])
+def test_r5_a_flood_of_names_is_neither_kept_without_bound_nor_keeps_others_out(fields):
     for number in range(10_000):
         fields.judge(b"x-%d" % number)
 
     assert len(fields.known) <= 4096
+    verdict = fields.judge(b"Accept")
+    assert fields.known[b"Accept"] == verdict
+
+
+@pytest.mark.parametrize("fields", [RequestFields(IDENTITY), ResponseFields()])
+def test_r5_names_that_nobody_uses_twice_for_their_length_are_not_kept(fields):
+    fields.judge(b"x" * 10_000)
+
+    assert fields.known == {}
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
