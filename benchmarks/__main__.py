@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import compare, growth, idle, latency, start, throughput, tls
+from benchmarks import compare, endurance, growth, idle, latency, start, throughput, tls
 from benchmarks.systems.catalogue import ALL, NAMED
 from benchmarks.systems.system import System
 
@@ -19,6 +19,7 @@ _SCENARIOS = {
     "idle": idle,
     "start": start,
     "growth": growth,
+    "endurance": endurance,
 }
 # These three are alike: rounds of so many seconds; and they have systems of their own.
 _IN_ROUNDS = {"latency": latency.run, "throughput": throughput.run, "tls": tls.run}
@@ -43,6 +44,8 @@ def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[
             return start.run(systems, options.rounds)
         case "growth":
             return growth.run(growth.ALL, options.rounds * 10, options.sessions)
+        case "endurance":
+            return endurance.run(options.requests)
         case _:
             return compare.run(
                 systems, options.rounds, options.seconds, options.connections, options.pages
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=1000, help="of idle")
     parser.add_argument(
         "--sessions", type=int, default=growth.MANY, help="of growth: how many are many"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=endurance.REQUESTS, help="of endurance: how many in all"
     )
     parser.add_argument("--only", default="", help="systems by name, separated by commas")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
