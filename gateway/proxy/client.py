@@ -255,6 +255,13 @@ class ClientConnection(ClientHalf):
             self._exchange = None
             self._reject(refusal, exchange.request.method.encode() + b" ")
             return
+        if body.complete and framing != CHUNKED:
+            # It came along with its head: the app gets both in one piece.
+            self._state = _ANSWER
+            self._buffer = after
+            exchange.request_body(decoded, complete=True)
+            exchange.start()
+            return
         self._state = _BODY
         # Until somebody takes the body, what has not come yet waits in the client.
         self._stop_reading()

@@ -156,10 +156,9 @@ class Exchange(Answering):
         self._upstream_started = self._plane.monotonic()
         whole = self._request_complete
         unsent = self._unsent
-        connection.begin(self, self._head, whole=whole and not unsent)
+        connection.begin(self, self._head, whole=whole, body=unsent)
         if unsent:
             self._unsent = []
-            connection.send(b"".join(unsent), last=whole)
         if not whole:
             if self.expects_continue:
                 self.expects_continue = False

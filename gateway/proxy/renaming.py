@@ -1,5 +1,7 @@
 """A connection that puts its own host into requests written for any of several targets."""
 
+from collections.abc import Sequence
+
 from gateway.proxy.heads import ResponseHead
 from gateway.proxy.upstream import Exchange, Keeper, UpstreamConnection
 
@@ -13,9 +15,11 @@ class RenamingConnection(UpstreamConnection):
         super().__init__(keeper, head)
         self._host = host
 
-    def begin(self, exchange: Exchange, head: bytes, *, whole: bool) -> None:
+    def begin(
+        self, exchange: Exchange, head: bytes, *, whole: bool, body: Sequence[bytes] = ()
+    ) -> None:
         """Send *head* with the upstream's own Host, which is the first field there."""
         request_line, _, fields = head.partition(b"\r\nHost: ")
         rest = fields[fields.index(b"\r\n") :]
         renamed = b"".join((request_line, b"\r\nHost: ", self._host, rest))
-        super().begin(exchange, renamed, whole=whole)
+        super().begin(exchange, renamed, whole=whole, body=body)

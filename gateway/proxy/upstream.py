@@ -5,6 +5,7 @@ anything else closes it (SECURITY H3, H19).
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.proxy.answer_framing import (
@@ -109,13 +110,18 @@ class UpstreamConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._closing and not self.transport.is_closing()
 
-    def begin(self, exchange: Exchange, head: bytes, *, whole: bool) -> None:
-        """Send *head* for *exchange* and wait for its answer; *whole*: no body will follow."""
+    def begin(
+        self, exchange: Exchange, head: bytes, *, whole: bool, body: Sequence[bytes] = ()
+    ) -> None:
+        """Send *head* and *body* for *exchange*; *whole*: no more of the body will follow."""
         self.exchange = exchange
         self._whole = whole
         # The answer's time begins when the whole request is there: a slow client is not our fault.
         self.deadline = self.keeper.deadlines.now + exchange.head_timeout if whole else NEVER
-        self.transport.write(head)
+        if body:
+            self.transport.writelines((head, *body))
+        else:
+            self.transport.write(head)
 
     def send(self, data: bytes, *, last: bool) -> None:
         """Send a part of the request's body."""

@@ -254,6 +254,17 @@ async def test_h9_continue_is_sent_only_to_those_who_may_pass(world: World):
     assert status(final) == 200
 
 
+async def test_h9_whoever_did_not_wait_for_continue_is_not_told_to_go_on(world: World):
+    """RFC 9110 §10.1.1: no interim answer where the body has come already."""
+    asked = get("/public/x", "Content-Length: 5", "Expect: 100-continue", method="POST")
+    await world.send(get("/public/first"))  # a connection to the app is there from now on
+
+    answer = await world.send(asked + b"hello")
+
+    assert status(answer) == 200
+    assert world.upstream.bytes_received.endswith(b"\r\n\r\nhello")
+
+
 async def test_h10_the_body_of_a_refused_request_is_never_the_next_request(world: World):
     smuggled = get("/public/smuggled")
     first = get("/x", f"Content-Length: {len(smuggled)}", method="POST", connection="keep-alive")
