@@ -1,9 +1,10 @@
 """The composition root: starts the gateway from a configuration, renews it, and sees it out."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from gateway.app.certificate import Certificate
 from gateway.app.foundation import Foundation
@@ -33,6 +34,7 @@ class Gateway:
         self.foundation = foundation
         self.generation = generation
         self.draining = False
+        self._cut_off = asyncio.Event()
         self.port = 0
         self.reloading = None if source is None else Reloading(self, source)
         self.operating = Operating(
@@ -83,13 +85,22 @@ class Gateway:
         return self.generation.sign_in.keys.age()
 
     async def drain(self) -> None:
-        """Take no more connections; let requests under way end, for as long as `limits.drain`."""
+        """Be no longer ready, for `limits.drain_delay`; then take no more connections, and let
+        requests under way end, for as long as `limits.drain`.
+        """
+        limits = self.generation.config.limits
         self.draining = True
-        await self._listener.drain(self.generation.config.limits.drain)
+        if limits.drain_delay:
+            self._listener.send_elsewhere()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.drain_delay):
+                    await self._cut_off.wait()
+        await self._listener.drain(limits.drain)
 
     async def cut_off(self) -> None:
         """Wait for nobody any longer."""
         self.draining = True
+        self._cut_off.set()
         await self._listener.drain(0.0)
 
 

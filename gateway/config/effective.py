@@ -14,7 +14,7 @@ from gateway.policy.routes import Route
 _DURATIONS = {
     *("access_lifetime", "idle_lifetime", "absolute_lifetime", "grace", "delivery"),
     *("head_timeout", "body_timeout", "idle_timeout", "upstream_connect", "upstream_head"),
-    *("drain", "interval", "timeout"),
+    *("drain_delay", "drain", "interval", "timeout"),
 }
 _SIZES = {"head", "body"}
 

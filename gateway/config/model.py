@@ -174,6 +174,9 @@ class LimitsSection(Section):
     upstream_head: Duration = setting("60s", "Longest time until an upstream's answer begins.")
     upstream_connections: Count = setting("256", "Most connections to one upstream.")
     upstream_queue: Whole = setting("1024", "Most requests waiting for one; then 503.")
+    drain_delay: DurationOrZero = setting(
+        "0s", "Time at shutdown between readiness turning 503 and the last connection taken."
+    )
     drain: DurationOrZero = setting("30s", "Time that running requests have at shutdown.")
 
 

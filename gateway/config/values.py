@@ -161,6 +161,7 @@ class Limits:
     upstream_head: float
     upstream_connections: int
     upstream_queue: int
+    drain_delay: float
     drain: float
 
 

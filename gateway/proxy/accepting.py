@@ -12,7 +12,21 @@ from typing import Final
 
 _log: Final = logging.getLogger("gateway")
 _AT_ONCE: Final = 64
+_WAITING_AT_MOST: Final = 4096
 _SECONDS_WITHOUT_FILES: Final = 1.0
+
+
+def accept_waiting(listening: socket.socket, arrived: Callable[[socket.socket], None]) -> None:
+    """Accept those whom the kernel has accepted for us: closing *listening* would reset them."""
+    for _ in range(_WAITING_AT_MOST):
+        try:
+            connection, _ = listening.accept()
+        except ConnectionError:
+            continue  # gone before it was looked at
+        except OSError:
+            return
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        arrived(connection)
 
 
 class Accepting:
@@ -28,9 +42,10 @@ class Accepting:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept those who are connected already, and no more."""
         if self._listening.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._listening)
+            accept_waiting(self._listening, self._arrived)
             self._listening.close()
 
     def _resume(self) -> None:

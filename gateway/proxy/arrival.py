@@ -8,12 +8,15 @@ first byte. What brings no header of a trusted proxy never gets an answer.
 import asyncio
 import socket
 import ssl
+from typing import Final
 
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.client_wire import written_address
 from gateway.proxy.incoming import is_trusted
 from gateway.proxy.listening import Admission, Listening
 from gateway.proxy.proxy_header import BadProxyHeader, missing, source_of
+
+_SECONDS_AT_THE_END: Final = 2.0
 
 
 class Arrival:
@@ -35,6 +38,7 @@ class Arrival:
         self._tls = tls
         self._expects_header = expects_header
         self._proxy = ""
+        self.drained = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -71,7 +75,9 @@ class Arrival:
         self.abort()
 
     def drain(self) -> None:
-        self.abort()
+        """It was here in time: its one request is answered, when it comes soon."""
+        self.drained = True
+        self.deadline = min(self.deadline, self._listening.deadlines.now + _SECONDS_AT_THE_END)
 
     def abort(self) -> None:
         if self._task is not None:
@@ -133,10 +139,12 @@ class _Arrived(ClientConnection):
         self.peer = arrival.peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._arrival is not None:
-            self._arrival.over()
-            self._arrival = None
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            arrival.over()
         super().connection_made(transport)
+        if arrival is not None and arrival.drained:
+            self.drain()
 
 
 def peer_of(connection: socket.socket) -> str:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from gateway.pipeline import Reason
-from gateway.proxy.client_half import ClientHalf, State
+from gateway.proxy.client_half import LAST_REQUEST_SECONDS, ClientHalf, State
 from gateway.proxy.client_wire import HALF_CLOSED_SECONDS
 from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
@@ -222,10 +222,9 @@ class ClientConnection(ClientHalf):
             self._reject(BadRequest("The request is not well-formed HTTP/1.1."), data)
         else:
             if not self._buffer and data:
-                limits = plane.limits
-                self.deadline = min(
-                    self.deadline, self._listening.deadlines.now + limits.head_timeout
-                )
+                until = self._listening.deadlines.now + plane.limits.head_timeout
+                draining = self._listening.draining
+                self.deadline = until if draining else min(self.deadline, until)
             self._buffer = data
 
     def _begin(self, head: RequestHead, incoming: Incoming, rest: bytes, plane: DataPlane) -> None:
@@ -323,10 +322,11 @@ class ClientConnection(ClientHalf):
         self._state = _HEAD
         self._body = None
         listening = self._listening
+        seconds = listening.plane.limits.idle_timeout
         if listening.draining:
-            self._linger()
-            return
-        self.deadline = listening.deadlines.now + listening.plane.limits.idle_timeout
+            # The client was not told that this answer is the last.
+            seconds = LAST_REQUEST_SECONDS
+        self.deadline = listening.deadlines.now + seconds
         if rest:
             # Not from within the answer before: a pipeline of thousands would be a deep stack.
             asyncio.get_running_loop().call_soon(self._resume_with, rest)

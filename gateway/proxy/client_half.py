@@ -27,6 +27,9 @@ DRAIN_BYTES: Final = 64 * 1024
 # Of what is no request, so much at most is called its method in the log.
 _LONGEST_METHOD: Final = 20
 
+# At the end, a client that was not told so may have sent one more request already.
+LAST_REQUEST_SECONDS: Final = 0.5
+
 
 class State(Enum):
     HEAD = auto()  # a request may begin
@@ -163,8 +166,9 @@ class ClientHalf(ClientWire):
         if self._tunnel is not None:
             self._tunnel.drain()
         elif self.idle:
-            self.close()
-        elif self._exchange is not None:
+            until = self._listening.deadlines.now + LAST_REQUEST_SECONDS
+            self.deadline = min(self.deadline, until)
+        elif self._exchange is not None and not self._exchange.answered:
             self._exchange.keep_alive = False
 
     # Ending.
@@ -200,7 +204,7 @@ class ClientHalf(ClientWire):
     def close(self) -> None:
         self._state = State.CLOSED
         self._transport.close()
-        self._expect_progress(self._limit_of_body())
+        self._deliver_within(self._limit_of_body())
 
     def abort(self) -> None:
         self._gone()

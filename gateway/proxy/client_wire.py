@@ -18,6 +18,8 @@ WRITE_HIGH: Final = 128 * 1024
 # A client that has closed its sending half may still be reading; one that is gone looks the same.
 HALF_CLOSED_SECONDS: Final = 3.0
 LINGER_SECONDS: Final = 2.0
+# What was delivered is acknowledged a moment later, and nothing tells us then.
+_LOOK_SECONDS: Final = 0.5
 LINGER_BYTES: Final = 1024 * 1024
 
 # on, 0 seconds: closing sends a reset.
@@ -29,7 +31,7 @@ class ClientWire(asyncio.Protocol):
 
     __slots__ = (
         *("deadline", "peer", "_half_closed", "_lingered", "_listening", "_reading", "_transport"),
-        *("_unsent", "_writable"),
+        *("_patient_until", "_unsent", "_writable"),
     )
     _transport: asyncio.Transport
 
@@ -42,6 +44,7 @@ class ClientWire(asyncio.Protocol):
         self._half_closed = False
         self._lingered = 0
         self._unsent = 0
+        self._patient_until = 0.0
 
     def _connected(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream protocol has no other
@@ -91,22 +94,30 @@ class ClientWire(asyncio.Protocol):
         """
         if self._half_closed or not self._transport.can_write_eof():
             self._transport.close()
-            self._expect_progress(seconds)
+            self._deliver_within(seconds)
             return False
         self._transport.write_eof()
-        self._expect_progress(seconds if unsent(self._transport) > NOTHING else LINGER_SECONDS)
+        self._deliver_within(seconds)
         self._go_on_reading()
         return True
 
     def _still_delivering(self, seconds: float) -> bool:
         """Whether a closing connection is given more time."""
-        if self._made_progress(seconds):
-            return True
-        if self._unsent > NOTHING and unsent(self._transport) <= NOTHING:
-            # All is delivered: a moment for the client to close as well.
-            self._expect_progress(LINGER_SECONDS)
-            return True
-        return False
+        before, now_unsent = self._unsent, unsent(self._transport)
+        if now_unsent > NOTHING and before <= now_unsent:
+            self.deadline = self._listening.deadlines.now + _LOOK_SECONDS
+            return self.deadline <= self._patient_until
+        if now_unsent <= NOTHING and before <= NOTHING:
+            return False
+        # All is delivered: a moment for the client to close as well. Or some of it is.
+        self._deliver_within(seconds)
+        return True
+
+    def _deliver_within(self, seconds: float) -> None:
+        """Give the client *seconds* to read some of what is written, and look more often."""
+        self._patient_until = self._listening.deadlines.now + seconds
+        delivered = unsent(self._transport) <= NOTHING
+        self._expect_progress(LINGER_SECONDS if delivered else min(seconds, _LOOK_SECONDS))
 
     def _drop(self, data: bytes) -> None:
         """Throw away what comes after the last answer; a little, the rest stays in the client."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from gateway.proxy.accepting import Accepting
+from gateway.proxy.accepting import Accepting, accept_waiting
 from gateway.proxy.arrival import Arrival
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
@@ -38,6 +38,7 @@ class Listener:
         self._connections: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
         self._servers: list[asyncio.Server | Accepting] = []
+        self._bound: list[socket.socket] = []
         self._empty = asyncio.Event()
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -56,6 +57,8 @@ class Listener:
             self._servers.append(Accepting(bound, arrived, BACKLOG))
             return
         loop = asyncio.get_running_loop()
+        # The event loop closes its own at once; with this one the last are accepted.
+        self._bound.append(bound.dup())
         listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         server = await listen(lambda: ClientConnection(self), sock=bound, backlog=BACKLOG)
         self._servers.append(server)
@@ -99,16 +102,26 @@ class Listener:
         )
         self._refusals, self._refusals_told = 0, now
 
+    def send_elsewhere(self) -> None:
+        """Go on as before, but tell everybody with their answer that it is the last here."""
+        self.draining = True
+
     async def drain(self, seconds: float) -> None:
         """Accept no more, let requests under way end, and close the rest after *seconds*."""
         self.draining = True
         for server in self._servers:
             server.close()
+        for bound in self._bound:
+            accept_waiting(bound, partial(self._arrived, None))
+            bound.close()
+        self._bound.clear()
         for connection in tuple(self._connections):
             connection.drain()
-        if self._connections:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # One that arrives is none for a moment, until it is another.
+                while self._connections:
+                    self._empty.clear()
                     await self._empty.wait()
         for connection in tuple(self._connections):
             connection.abort()

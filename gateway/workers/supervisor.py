@@ -172,7 +172,8 @@ class Supervisor:
 
     def _stop(self, how: signal.Signals) -> None:
         """Have every worker drain; asked again, end at once."""
-        patience = self._config.limits.drain + _PATIENCE_SECONDS
+        limits = self._config.limits
+        patience = limits.drain_delay + limits.drain + _PATIENCE_SECONDS
         if how is signal.SIGQUIT:
             patience = _AT_ONCE_SECONDS
         self._stop_by = time.monotonic() + patience

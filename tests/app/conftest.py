@@ -1,6 +1,7 @@
 """A whole gateway in the test's own process, in front of a recording upstream."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,7 +71,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         limits={"drain": "5s"},
         log={"level": "error", "access": False},
     )
+    level = logging.getLogger().level
     yield site
+    logging.getLogger().setLevel(level)
     await upstream.stop()
 
 
