@@ -2,12 +2,22 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import compare, endurance, growth, idle, latency, start, throughput, tls
+from benchmarks import (
+    compare,
+    endurance,
+    growth,
+    idle,
+    latency,
+    start,
+    throughput,
+    tls,
+    workers,
+)
 from benchmarks.systems.catalogue import ALL, NAMED
 from benchmarks.systems.system import System
 
@@ -20,10 +30,17 @@ _SCENARIOS = {
     "start": start,
     "growth": growth,
     "endurance": endurance,
+    "workers": workers,
 }
 # These three are alike: rounds of so many seconds; and they have systems of their own.
 _IN_ROUNDS = {"latency": latency.run, "throughput": throughput.run, "tls": tls.run}
 _USUAL = {"latency": latency.USUAL, "throughput": throughput.USUAL, "tls": tls.USUAL}
+# The gateway alone, configured for the purpose.
+_OF_THE_GATEWAY: Mapping[str, Callable[[argparse.Namespace], tuple[str, dict[str, Any]]]] = {
+    "growth": lambda told: growth.run(growth.ALL, told.rounds * 10, told.sessions),
+    "endurance": lambda told: endurance.run(told.requests),
+    "workers": lambda told: workers.run(told.rounds, told.seconds, told.connections),
+}
 
 
 def main() -> None:
@@ -42,10 +59,8 @@ def _run(options: argparse.Namespace, systems: list[System]) -> tuple[str, dict[
             return idle.run(systems, options.clients)
         case "start":
             return start.run(systems, options.rounds)
-        case "growth":
-            return growth.run(growth.ALL, options.rounds * 10, options.sessions)
-        case "endurance":
-            return endurance.run(options.requests)
+        case "growth" | "endurance" | "workers":
+            return _OF_THE_GATEWAY[options.scenario](options)
         case _:
             return compare.run(
                 systems, options.rounds, options.seconds, options.connections, options.pages
@@ -63,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", nargs="?", choices=_SCENARIOS, default="compare")
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved; medians are told")
-    parser.add_argument("--connections", type=int, default=64, help="of compare")
+    parser.add_argument("--connections", type=int, default=64, help="of compare and workers")
     parser.add_argument(
         "--pages", type=int, default=8, help="of compare: header sets that take turns"
     )

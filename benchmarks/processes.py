@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +51,18 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of every process of the session so far, threads included."""
-        ticks = sum(int(s[_USER_TIME]) + int(s[_SYSTEM_TIME]) for s in self._stats())
+        ticks = sum(int(s[_USER_TIME]) + int(s[_SYSTEM_TIME]) for s in self._stats().values())
         return ticks / _TICKS
 
     def resident_bytes(self) -> int:
         """RSS, summed: pages shared by a master and its worker count twice."""
-        return sum(int(s[_RESIDENT]) for s in self._stats()) * _PAGE
+        return sum(int(s[_RESIDENT]) for s in self._stats().values()) * _PAGE
+
+    def spread_over(self, cores: Collection[int]) -> None:
+        """Let every thread of the session run on all of *cores*."""
+        for pid in self._stats():
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
 
     def ended(self) -> bool:
         return self._process.poll() is not None
@@ -71,9 +77,9 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _stats(self) -> list[list[str]]:
+    def _stats(self) -> dict[int, list[str]]:
         session = str(self._process.pid)
-        found = []
+        found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -83,7 +89,7 @@ class Process:
                 continue
             fields = stat.rpartition(")")[2].split()
             if fields[_SESSION] == session and fields[_STATE] != "Z":
-                found.append(fields)
+                found[int(entry.name)] = fields
         return found
 
 

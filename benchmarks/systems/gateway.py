@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks.processes import Command
 from benchmarks.programs import NotInstalled
 from benchmarks.systems.system import Site, System
 
+OPERATIONS_SOCKET = "operations.sock"
 _PASSWORD = "correct horse battery staple"
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,9 +24,7 @@ class SignInFailed(Exception):
     """The gateway did not take the benchmark's user."""
 
 
-def _command(
-    site: Site, *, access_log: bool, store: str = "sqlite:///{folder}/gateway.db"
-) -> Command:
+def _command(site: Site, **sections: object) -> Command:
     if not (_ROOT / "gateway" / "__main__.py").is_file():
         raise NotInstalled("gateway")
     users = site.folder / "users.yaml"
@@ -48,9 +48,10 @@ def _command(
                 # The same cookie with and without TLS, as with the peers.
                 "cookies": {"prefix": "none"},
                 "tokens": {"keys": str(site.folder / "keys"), "access_lifetime": "12h"},
-                "sessions": {"store": store.format(folder=site.folder)},
+                "sessions": {"store": f"sqlite:///{site.folder}/gateway.db"},
                 "limits": {"idle_timeout": "600s", "upstream_connections": 4096},
-                "log": {"access": access_log},
+                "log": {"access": False},
+                **sections,
             }
         )
     )
@@ -67,15 +68,15 @@ def _tls(site: Site) -> dict[str, str] | None:
 
 
 def quiet(site: Site) -> Command:
-    return _command(site, access_log=False)
+    return _command(site)
 
 
 def logging(site: Site) -> Command:
-    return _command(site, access_log=True)
+    return _command(site, log={"access": True})
 
 
 def in_memory(site: Site) -> Command:
-    return _command(site, access_log=False, store="memory:")
+    return _command(site, sessions={"store": "memory:"})
 
 
 def signed_in(site: Site) -> Tokens:
@@ -119,3 +120,14 @@ GATEWAY_MEMORY = System(
     command=in_memory,
     tokens=signed_in,
 )
+
+
+def with_workers(number: int) -> System:
+    """Return the gateway as so many processes, whose operations port is a socket in its folder."""
+
+    def several(site: Site) -> Command:
+        return _command(site, workers=number, operations=f"unix:{site.folder}/{OPERATIONS_SOCKET}")
+
+    return replace(
+        GATEWAY, name=f"gateway-workers-{number}", does=f"{number} workers", command=several
+    )
