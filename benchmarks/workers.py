@@ -34,10 +34,12 @@ def run(rounds: int, seconds: float, connections: int) -> tuple[str, dict[str, A
             one.process.spread_over(cores)
         before = {one.system.name: _by_worker(one) for one in field.running}
         samples = _measure(field, rounds, seconds, connections)
-        shares = [_shares(before[one.system.name], _by_worker(one)) for one in field.running]
+        answered = [_by_worker(one) - before[one.system.name] for one in field.running]
     rows = [
-        _row(number, min(number, len(cores)), samples[with_workers(number).name], share)
-        for number, share in zip(counts, shares, strict=True)
+        _row(
+            number, min(number, len(cores)), samples[with_workers(number).name], _shares(of, number)
+        )
+        for number, of in zip(counts, answered, strict=True)
     ]
     data = {row[0]: dict(zip(_HEAD, row, strict=True)) for row in rows}
     return table.markdown(_HEAD, rows), {"workers": data}
@@ -65,10 +67,10 @@ def _row(number: int, cores: int, taken: Sequence[Sample], shares: Sequence[floa
     ]
 
 
-def _shares(before: Counter[str], after: Counter[str]) -> list[float]:
-    """Return which part of the requests each worker has answered."""
-    answered = after - before
-    return [count / answered.total() for count in answered.values()]
+def _shares(answered: Counter[str], number: int) -> list[float]:
+    """Return which part of the requests each worker has answered; idle ones are not counted."""
+    idle = [0] * (number - len(answered))
+    return [count / answered.total() for count in (*answered.values(), *idle)]
 
 
 def _by_worker(one: Running) -> Counter[str]:
