@@ -11,13 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.certificates import make_pair, written
-from tests.end_to_end.client import FETCH, PASSWORD, PREFIX, Client
+from tests.end_to_end.client import FETCH, PASSWORD, PREFIX, Client, WebSocket
 from tests.end_to_end.conftest import StartGateway, smallest
 from tests.end_to_end.echo_app import EchoApp
 from tests.end_to_end.running import Running, command, free_port, until, write_config
@@ -171,6 +171,44 @@ class TestWorkers:
         assert client.copy().auth("POST", "/logout").status == 200
         for kept in connections:
             until(lambda kept=kept: kept.get("/who") == 401, "the sign-out is heard of", 1.0)
+
+    def test_r6_a_sign_out_at_one_ends_the_websockets_at_every_other(self, site: Site):
+        site.start()
+        client = site.client().signed_in()
+        with ExitStack() as opened:
+            sockets: list[WebSocket] = []
+
+            def at_both() -> bool:
+                sockets.append(opened.enter_context(client.websocket("/socket")))
+                names = {
+                    each.header("Via") for each in site.app.arrivals if each.target == "/socket"
+                }
+                return len(names) == 2
+
+            until(at_both, "both workers have one")
+            assert client.copy().auth("POST", "/logout").status == 200
+
+            assert [each.hear() for each in sockets] == [None] * len(sockets)
+
+    def test_a_key_that_is_discarded_is_believed_by_none(self, site: Site):
+        site.start()
+        connections = one_to_each_worker(site, site.client().signed_in())
+
+        assert command(site.folder, "keys", "rotate", "--discard-old").returncode == 0
+
+        for kept in connections:
+            until(lambda kept=kept: kept.get("/who") == 401, "it is refused")
+
+    def test_n_of_them_share_connections_and_requests(self, site: Site):
+        site.config |= {"workers": 3}
+        site.start()
+        client = site.client().signed_in()
+
+        served = Counter(site.kept(client).worker(site.app) for _ in range(120))
+
+        assert len(served) == 3
+        assert min(served.values()) >= 15, "a fair coin with three sides almost never says fewer"
+        until(lambda: site.who_forwarded() == {"0", "1", "2"}, "all are in the metrics")
 
     def test_one_that_is_killed_is_replaced_and_nobody_is_signed_out(self, site: Site):
         gateway = site.start()
