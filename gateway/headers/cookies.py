@@ -12,6 +12,8 @@ SameSite = Literal["Lax", "Strict", "None"]
 # Browsers refuse a cookie whose name and value exceed this (RFC 6265bis §5.6).
 MAX_COOKIE_BYTES = 4096
 
+# What Python, and so Django, strips around a name and a value.
+_BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0"
 _LONG_AGO = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -94,7 +96,7 @@ class OurCookies:
                 refresh.add(value.strip(" \t"))
             elif separator and name and name == self.session_name:
                 session = True
-            elif pair.strip(" \t") and not (not name and self._nameless_is_ours(value)):
+            elif pair.strip(" \t") and not self._reads_as_ours(pair):
                 others.append(pair.strip(" \t"))
         # Where a second access cookie was planted, no renewal could ever help.
         session = session and len(access) <= 1
@@ -110,9 +112,12 @@ class OurCookies:
         name = head.partition(b"=")[0].strip(b" \t").lower()
         return bool(name) and name in (each.lower().encode() for each in self._names())
 
-    def _nameless_is_ours(self, value: str) -> bool:
-        name = value.lstrip("= \t").partition("=")[0].strip(" \t")
-        return bool(name) and name in self._names()
+    def _reads_as_ours(self, pair: str) -> bool:
+        """Whether an app may take *pair* for one of ours: without a name, or behind odd blanks."""
+        bare = pair.lstrip(_BLANKS)
+        name, separator, _ = bare.lstrip("=" + _BLANKS).partition("=")
+        name = name.rstrip(_BLANKS)
+        return bool(name and (separator or bare[0] == "=")) and name in self._names()
 
     def _names(self) -> tuple[str, str, str]:
         return self.access_name, self.refresh_name, self.session_name

@@ -71,6 +71,7 @@ def test_c3_clearing_uses_the_attributes_of_setting():
         ("=x; y=1", None, None, "=x; y=1"),
         ('$Version=1; x="; accessToken=a; y="', "a", None, '$Version=1; x="; y="'),
         ("accessToken =a", "a", None, ""),
+        ("\xa0accessToken=a; \x85refreshToken\xa0=r; \xa0x=1", None, None, "\xa0x=1"),
         ("", None, None, ""),
         (";;; ; ", None, None, ""),
     ],

@@ -197,6 +197,7 @@ async def test_h3_a_malformed_answer_is_a_502(world: World, broken):
         (b"\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"\r\n\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"\r\n\r\r\nGET /public/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /public/  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"OPTIONS /public/ RTSP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"SOURCE /public/ ICE/1.0\r\nHost: a\r\n\r\n", 400),
     ],
