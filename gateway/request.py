@@ -189,7 +189,10 @@ def without_prefix(target: Target, prefix: str) -> str:
 def _decode(raw_path: str) -> str:
     if _BROKEN_ESCAPE.search(raw_path):
         raise BadRequest("the path holds a broken percent-escape")
-    octets = unquote_to_bytes(raw_path)
+    return _meant_by(unquote_to_bytes(raw_path))
+
+
+def _meant_by(octets: bytes) -> str:
     if _CONTROL.search(octets):
         raise BadRequest("the path holds an encoded control byte or backslash")
     if _OVERLONG.search(octets):
@@ -222,9 +225,10 @@ def _readings(raw_path: str, path: str) -> tuple[str, ...]:
 
 
 def _decode_again(path: str) -> str:
-    if "%" not in path or _BROKEN_ESCAPE.search(path):
+    """Decode as the laxest app would, which leaves a broken escape alone and decodes the others."""
+    if "%" not in path:
         return path
-    return _decode(quote(path, safe="/%;!$&'()*+,=:@"))
+    return _meant_by(unquote_to_bytes(quote(path, safe="/%;!$&'()*+,=:@")))
 
 
 def _merge_slashes(path: str) -> str:

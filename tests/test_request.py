@@ -56,6 +56,7 @@ def test_p1_a_path_is_decoded_once_and_forwarded_as_it_came(raw, path, query):
             "/..//",
             "//..",
         ),
+        *("/public/%252e%252e/admin/%252", "/public/%252e%252e/admin?%25zz", "/a%255cb%25"),
     ],
 )
 def test_h6_a_target_without_one_safe_meaning_is_refused(raw):
@@ -81,6 +82,8 @@ def test_h6_a_target_without_one_safe_meaning_is_refused(raw):
         ("/a%252fb", "/a%2fb", {"/a/b"}),
         ("/%2561", "/%61", {"/a"}),
         ("/a/;x/b", "/a/;x/b", {"/a//b", "/a/b", "/a/"}),
+        ("/%2561%25zz", "/%61%zz", {"/a%zz"}),
+        ("/100%25", "/100%", set()),
     ],
 )
 def test_p1_every_other_reading_of_an_ambiguous_path_is_listed(raw, path, readings):
