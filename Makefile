@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fix bench faults autobahn container-check setup
+.PHONY: demo test check fix bench faults fuzz autobahn container-check setup
 
 setup: $(VENV)/.installed
 
@@ -30,6 +30,10 @@ fix: setup
 # For example: make bench BENCH=latency
 bench: setup
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# For example: make fuzz FUZZ="--seconds 300 --target request_stream"
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # For example: make faults FAULTS="--seconds 600 --seed 7 --store redis"
 faults: setup
