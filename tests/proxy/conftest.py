@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 
 import pytest
 import uvloop
@@ -32,11 +34,13 @@ from gateway.sessions.revocation import DenySet
 from gateway.tasks import Tasks
 from gateway.tokens.access import Signer, Verifier
 from gateway.tokens.keys import KeySet, SigningKey
+from tests.certificates import make_pair, written
 from tests.fakes import FakeClock, RecordingUpstream
 
 _private = ec.generate_private_key(ec.SECP256R1())
 KEYS = KeySet((SigningKey("k1", "ES256", _private, _private.public_key(), 0.0),))
 ISSUER = "http://localhost"
+LOOPBACK = (ip_network("127.0.0.1"),)
 
 
 def pytest_asyncio_loop_factories() -> dict:
@@ -274,3 +278,38 @@ async def world() -> AsyncIterator[World]:
     await tasks.close()
     await upstream.stop()
     assert world.reports == []
+
+
+@pytest.fixture
+def tls(tmp_path) -> ssl.SSLContext:
+    """What the listener shows."""
+    written(tmp_path, *make_pair("localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    return context
+
+
+def trusting(**settings) -> ssl.SSLContext:
+    """A client that takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for name, value in settings.items():
+        setattr(context, name, value)
+    return context
+
+
+async def listening(world: World, *, tls=None, proxy_protocol=True, trusted=LOOPBACK) -> None:
+    """Put another listener in the place of the usual one."""
+    await world.listener.drain(0.0)
+    world.listener = Listener(world.plane, proxy_protocol=proxy_protocol)
+    world.change(trusted_proxies=trusted)
+    world.port = await world.listener.listen_tcp("127.0.0.1", 0, tls)
+
+
+async def over_tls(world: World, header: bytes, **settings) -> Client:
+    """Send *header*, do a handshake, and return the connection."""
+    connection = await world.connect()
+    connection.send(header)
+    await connection.writer.start_tls(trusting(**settings), server_hostname="localhost")
+    return connection

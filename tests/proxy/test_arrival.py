@@ -9,45 +9,15 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.proxy.listener import Listener
 from gateway.proxy.proxy_header import LOCAL_HEADER
-from tests.certificates import make_pair, written
-from tests.proxy.conftest import Client, World, until
+from tests.proxy.conftest import LOOPBACK, Client, World, listening, over_tls, trusting, until
 from tests.proxy.test_exchange import get, status
 from tests.proxy.test_proxy_header import SIGNATURE, V4, v2
 
-LOOPBACK = (ip_network("127.0.0.1"),)
 KEPT = get("/public/x", connection="keep-alive")
 V1 = b"PROXY TCP4 203.0.113.9 198.51.100.1 54321 443\r\n"
 V2 = v2(0x11, V4)
 V2_FROM_V6 = v2(0x21, b"\x20\x01\x0d\xb8" + bytes(11) + b"\7" + bytes(16) + V4[8:])
-
-
-@pytest.fixture
-def tls(tmp_path) -> ssl.SSLContext:
-    """What the listener shows."""
-    written(tmp_path, *make_pair("localhost"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    return context
-
-
-def trusting(**settings) -> ssl.SSLContext:
-    """A client that takes any certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    for name, value in settings.items():
-        setattr(context, name, value)
-    return context
-
-
-async def listening(world: World, *, tls=None, proxy_protocol=True, trusted=LOOPBACK) -> None:
-    """Put another listener in the place of the usual one."""
-    await world.listener.drain(0.0)
-    world.listener = Listener(world.plane, proxy_protocol=proxy_protocol)
-    world.change(trusted_proxies=trusted)
-    world.port = await world.listener.listen_tcp("127.0.0.1", 0, tls)
 
 
 async def told(world: World) -> tuple[bytes, bytes]:
@@ -235,8 +205,8 @@ async def test_many_refusals_are_one_line_a_minute(world: World, caplog):
 async def test_the_cap_for_one_address_counts_the_headers_address_and_not_the_proxys(world: World):
     await listening(world)
     world.limit(connections_per_address=1)
-    waiting = [await world.connect() for _ in range(3)]
-    await until(lambda: len(world.listener) == 3)
+    waiting = [await world.connect() for _ in range(80)]
+    await until(lambda: len(world.listener) == 80)
     first = await world.connect()
     first.send(V1 + KEPT)
     assert status(await first.answer()) == 200
@@ -285,14 +255,6 @@ async def test_r7_a_drain_waits_for_nobody_who_has_not_asked_yet(world: World, t
 
 
 # TLS.
-
-
-async def over_tls(world: World, header: bytes, **settings) -> Client:
-    """Send *header*, do a handshake, and return the connection."""
-    connection = await world.connect()
-    connection.send(header)
-    await connection.writer.start_tls(trusting(**settings), server_hostname="localhost")
-    return connection
 
 
 @pytest.mark.parametrize("header", [V1, V2, V2_FROM_V6, LOCAL_HEADER])
