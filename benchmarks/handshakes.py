@@ -75,6 +75,8 @@ class _Client:
 
     def _connect(self) -> bool:
         plain = socket.create_connection(("127.0.0.1", self._order.port), 10)
+        # The request follows the end of the handshake at once, acknowledged or not.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._context.wrap_socket(plain, session=self._session) as connection:
             connection.sendall(self._request)
             answer = b""
