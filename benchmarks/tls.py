@@ -18,11 +18,11 @@ from benchmarks.handshakes import Order
 from benchmarks.measure import Spoiled, interleaved, sample
 from benchmarks.systems.gateway import GATEWAY
 from benchmarks.systems.haproxy import HAPROXY_HS256
-from benchmarks.systems.nginx import NGINX
+from benchmarks.systems.nginx import NGINX_LARGE
 from benchmarks.systems.system import System
 from benchmarks.upstream import LARGE_BYTES, LARGE_PATH
 
-USUAL = (GATEWAY, HAPROXY_HS256, NGINX)
+USUAL = (GATEWAY, HAPROXY_HS256, NGINX_LARGE)
 _PATH = "/api/projects/42/items?page=2&sort=updated"
 _SMALL_CONNECTIONS = 64
 _LARGE_CONNECTIONS = 8
@@ -34,7 +34,7 @@ class Taken:
 
     cpu_us: float
     rate: float
-    note: str = ""
+    cipher: str = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Work:
     measure: Callable[[Running, float], Taken]
 
     def table(self, taken: dict[str, list[Taken]]) -> str:
-        head = (self.name, f"CPU µs/{self.unit}", "best", "× nginx", f"{self.unit}/s", "")
-        reference = taken.get(NGINX.name)
+        head = (self.name, f"CPU µs/{self.unit}", "best", "× nginx-64k", f"{self.unit}/s", "cipher")
+        reference = taken.get(NGINX_LARGE.name)
         rows = [
             (
                 name,
@@ -53,7 +53,7 @@ class Work:
                 f"{min(one.cpu_us for one in each):.1f}",
                 "–" if reference is None else f"{_ratio(each, reference):.2f}",
                 f"{statistics.median(one.rate for one in each):.0f}",
-                each[0].note,
+                each[0].cipher,
             )
             for name, each in taken.items()
         ]
