@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -16,6 +17,7 @@ from gateway.app.seat import Neighbours, Seat
 from gateway.app.sockets import Sockets, open_sockets
 from gateway.app.source import Source
 from gateway.config.values import Config, TcpAddress
+from gateway.observability.upstream_metrics import UpstreamState
 from gateway.proxy.listener import Listener
 
 _log = logging.getLogger("gateway")
@@ -34,6 +36,7 @@ class Gateway:
         self.foundation = foundation
         self.generation = generation
         self.draining = False
+        self._in_force_since = time.time()
         self._cut_off = asyncio.Event()
         self.port = 0
         self.reloading = None if source is None else Reloading(self, source)
@@ -50,6 +53,8 @@ class Gateway:
         gauges = foundation.observation.metrics.gauges
         gauges.connections = lambda: float(len(self._listener))
         gauges.signing_key_age_seconds = self._key_age
+        gauges.config_last_reload_success_timestamp_seconds = lambda: self._in_force_since
+        foundation.observation.metrics.upstreams = self._upstreams
 
     async def listen(self, sockets: Sockets) -> None:
         """Take connections from here on."""
@@ -75,11 +80,16 @@ class Gateway:
     def put_in_force(self, generation: Generation) -> None:
         """Serve every request from the next one on as *generation* says."""
         self.generation = generation
+        self._in_force_since = time.time()
         self.foundation.pipeline = generation.plane.pipeline
         self._listener.plane = generation.plane
         self.foundation.observation.follow(generation.config.log)
         if self._certificate is not None and generation.certificate is not None:
             self._certificate.use(generation.certificate)
+
+    def _upstreams(self) -> list[UpstreamState]:
+        pools = self.generation.plane.upstreams.values()
+        return [pool.state() for pool in pools if not pool.internal]
 
     def _key_age(self) -> float | None:
         return self.generation.sign_in.keys.age()

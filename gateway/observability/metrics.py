@@ -6,7 +6,7 @@ so the number of series is bounded by the configuration.
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.observability.audit import AuditEvent, AuditKind
+from gateway.observability.upstream_metrics import UpstreamState, families
 from gateway.sessions.events import Kind, SessionEvent
 
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -44,6 +45,7 @@ class Gauges:
     signing_key_age_seconds: Reading | None = None
     loop_lag_seconds: Reading | None = None
     log_lines_dropped_total: Reading | None = None
+    config_last_reload_success_timestamp_seconds: Reading | None = None
 
 
 _GAUGE_HELP = {
@@ -54,6 +56,7 @@ _GAUGE_HELP = {
     "signing_key_age_seconds": "Age of the key that signs access tokens.",
     "loop_lag_seconds": "Longest delay of the event loop within the last 15 seconds.",
     "log_lines_dropped_total": "Log lines dropped because the output was too slow or gone.",
+    "config_last_reload_success_timestamp_seconds": "When the configuration in force was loaded.",
 }
 
 # Which counter an event moves, and with which label when the event names no outcome itself. What
@@ -75,6 +78,7 @@ class Metrics(Collector):
 
     def __init__(self, version: str, max_series: int = MAX_SERIES) -> None:
         self.gauges = Gauges()
+        self.upstreams: Callable[[], Iterable[UpstreamState]] | None = None
         self._version = version
         self._max_series = max_series
         # (route, code class, decision) -> [sum of seconds, requests per bucket of duration …]
@@ -173,6 +177,8 @@ class Metrics(Collector):
             self._last_reload,
         )
         yield from self._gauge_families()
+        if self.upstreams is not None:
+            yield from families(self.upstreams())
 
     def _request_families(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.headers.fields import ResponseFields
+from gateway.observability.upstream_metrics import TargetState, UpstreamState
 from gateway.proxy.balancing import EJECT_SECONDS, Balance, Target, choose
 from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
@@ -88,15 +89,14 @@ class Pool:
         """Let *task* end with the pool."""
         self._kept.append(task)
 
-    @property
-    def open(self) -> int:
-        """Connections that carry requests or wait for one."""
-        return self._open
-
-    @property
-    def queued(self) -> int:
-        """Exchanges that wait for a connection."""
-        return len(self._queue)
+    def state(self) -> UpstreamState:
+        """Return what metrics tell of it."""
+        now = self.deadlines.now
+        targets = [
+            TargetState(target.name, target.in_service(now), target.ejections)
+            for target in self.targets
+        ]
+        return UpstreamState(self.name, self._open, len(self._queue), targets)
 
     def take(self, exchange: Waiting, instead_of: UpstreamConnection | None = None) -> None:
         """Give *exchange* a connection, at once or when there is one, or refuse it.
@@ -301,11 +301,14 @@ class Pool:
         tried |= {target}
         # Who has waited already is not sent from one target that is thought dead to the next.
         other = self._choose_from(tried, desperate=failure is not Failure.CONNECT_TIMEOUT)
-        if other is not None:
+        kept = None if other is None else self._idle(other, exchange)
+        if other is not None and kept is None:
             # Before the place is given to somebody in the queue.
             self._dial(other, exchange, tried)
         self.lost(connection)
-        if other is None:
+        if kept is not None:
+            exchange.attach(kept)
+        elif other is None:
             exchange.refused(failure, f"{target.name}: {text}")
 
     def _count_failure(self, target: Target) -> None:

@@ -49,6 +49,45 @@ async def test_new_routes_hold_from_the_next_request_on_also_on_open_connections
         assert last_reload(gateway) == 1
 
 
+def measured(gateway, name):
+    text = gateway.operating.own_metrics()
+    found = [line.rpartition(" ") for line in text.splitlines() if line.startswith(name)]
+    return {sample.removeprefix(name): float(value) for sample, _, value in found}
+
+
+async def test_the_time_of_the_last_good_reload_is_told(site):
+    name = "gateway_config_last_reload_success_timestamp_seconds"
+    async with site.running() as gateway:
+        before = measured(gateway, name)[""]
+        site.write(routes=[{"path": "/*", "upstream": "nowhere"}])
+        assert await gateway.reload() != []
+        assert measured(gateway, name)[""] == before
+
+        site.write(routes=[{"path": "/*", "upstream": "app", "access": "public"}])
+        assert await gateway.reload() == []
+        assert measured(gateway, name)[""] > before
+
+
+async def test_upstreams_are_measured_target_by_target(site, browsers):
+    port = site.upstream.port
+    socket = site.folder / "nobody.sock"
+    targets = [f"http://127.0.0.1:{port}", f"unix:{socket}", f"unix:{site.folder / 'none.sock'}"]
+    site.write(upstreams={"app": targets})
+    async with site.running() as gateway:
+        browser = await browsers(gateway)
+        for _ in range(9):
+            assert (await browser.ask("/open/x")).status == 200
+
+        names = [f'{{target="{each}",upstream="app"}}' for each in (f"127.0.0.1:{port}", *targets)]
+        names.pop(1)
+        up = measured(gateway, "gateway_upstream_target_up")
+        assert up == dict(zip(names, [1.0, 0.0, 0.0], strict=True))
+        out = measured(gateway, "gateway_upstream_ejections_total")
+        assert out == dict(zip(names, [0.0, 1.0, 1.0], strict=True))
+        assert measured(gateway, "gateway_upstream_connections") == {'{upstream="app"}': 1.0}
+        assert measured(gateway, "gateway_upstream_queue") == {'{upstream="app"}': 0.0}
+
+
 async def test_a_bad_file_is_refused_with_every_problem_and_the_old_one_goes_on(
     site, browsers, caplog
 ):

@@ -224,7 +224,7 @@ async def test_a_post_to_a_dead_target_goes_to_the_next_once(world: World):
         assert status(await world.send(POST)) == 200
 
     assert world.upstream.bytes_received.count(b"POST ") == 10
-    assert pool.open == len(pool.targets[1].idle)
+    assert pool.state().connections == len(pool.targets[1].idle)
 
 
 async def test_places_of_a_full_pool_stay_counted_while_requests_change_targets(world: World):
@@ -239,10 +239,10 @@ async def test_places_of_a_full_pool_stay_counted_while_requests_change_targets(
     clients = [await world.connect() for _ in range(12)]
     for client in clients:
         client.send(get("/public/x"))
-    await until(lambda: pool.queued == 8)
+    await until(lambda: pool.state().queued == 8)
     await world.upstream.until(lambda: len(world.upstream.heads) == 4)
 
-    assert pool.open == 4
+    assert pool.state().connections == 4
     assert world.upstream.open_connections == 4
 
 
