@@ -21,6 +21,9 @@ RUN groupadd --gid 10001 gateway \
     && install -d -m 0700 -o gateway -g gateway /data \
     && install -d -m 0755 /etc/gateway
 COPY --from=build /opt/gateway /opt/gateway
+# The base image has its standard library as sources only. Loading once what a start loads compiles
+# it, else every start and every health check would do so again, for half a second.
+RUN /opt/gateway/bin/python -c "import gateway.commands.run, gateway.commands.healthcheck, gateway.sessions.sql, gateway.sessions.redis, gateway.identity.database, aiosqlite, asyncpg"
 # A container is reached from outside its loopback. GATEWAY_LISTEN stands above the file's `listen`.
 ENV PATH=/opt/gateway/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

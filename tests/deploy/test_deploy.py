@@ -1,5 +1,8 @@
 """What `deploy/` gives people to start from is a configuration that the gateway takes."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,10 @@ from gateway.config.load import load
 from gateway.config.values import Config, TcpAddress
 
 _ROOT = Path(__file__).resolve().parents[2]
+_DOCKERFILE = (_ROOT / "Dockerfile").read_text()
 _IMAGE = {
     name: value
-    for line in (_ROOT / "Dockerfile").read_text().splitlines()
+    for line in _DOCKERFILE.splitlines()
     for name, _, value in [line.strip().removesuffix(" \\").partition("=")]
     if name.startswith("GATEWAY_")
 }
@@ -39,6 +43,20 @@ def test_what_the_gateway_makes_is_in_the_volume_of_the_image(
     config = _config((_ROOT / "deploy/gateway.yaml").read_text(), tmp_path, {})
     assert config.tokens.key_folder == "/data/keys"
     assert config.sessions.store.reveal() == "sqlite:///data/gateway.db"
+
+
+def test_what_the_image_compiles_is_what_a_start_loads() -> None:
+    """The standard library comes without compiled modules, and the root is read-only later."""
+    code = re.search(r'^RUN /opt/gateway/bin/python -c "(.*)"$', _DOCKERFILE, re.MULTILINE)
+    assert code is not None
+    asked = f"{code[1]}; import sys; print(*sys.modules)"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", asked], cwd=_ROOT, capture_output=True, text=True, check=True
+    )
+
+    loaded = set(ran.stdout.split())
+    assert loaded >= {"asyncio", "aiohttp.web", "sqlite3", "redis.asyncio", "gateway.app.gateway"}
 
 
 def test_compose_runs_a_valid_configuration_without_warnings(tmp_path: Path) -> None:
