@@ -181,6 +181,16 @@ class Answering:
             return self._cookies
         return ()
 
+    def probe(self) -> bytes:
+        """Return what may be sent at this moment without a client taking note of it."""
+        if not self._client.speaks_chunked:
+            return b""
+        if not self.answered:
+            # RFC 9110 §15.2: any number of interim answers may come before the answer.
+            return b"HTTP/1.1 100 Continue\r\n\r\n"
+        # RFC 9112 §7.1: the size of a chunk may begin with zeros.
+        return b"0" if self._chunked_answer else b""
+
     # Ending.
 
     def session_ended(self) -> None:

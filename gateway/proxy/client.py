@@ -10,7 +10,6 @@ from typing import Final
 
 from gateway.pipeline import Reason
 from gateway.proxy.client_half import LAST_REQUEST_SECONDS, ClientHalf, State
-from gateway.proxy.client_wire import HALF_CLOSED_SECONDS
 from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.familiar import Familiar, remember
@@ -25,6 +24,7 @@ _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
 _HEAD: Final = State.HEAD
 _BODY: Final = State.BODY
 _ANSWER: Final = State.ANSWER
+_NEXT: Final = State.NEXT
 
 
 class ClientConnection(ClientHalf):
@@ -57,7 +57,7 @@ class ClientConnection(ClientHalf):
             self._head_bytes(data)
         elif state is _BODY:
             self._body_bytes(data)
-        elif state is _ANSWER:
+        elif state is _ANSWER or state is _NEXT:
             # The next request waits; when it is long, it waits in the client.
             self._buffer += data
             self._stop_reading()
@@ -68,10 +68,10 @@ class ClientConnection(ClientHalf):
 
     def eof_received(self) -> bool:
         """The client sends no more. It still gets its answer (RFC 9112 §9.6)."""
-        if self._state is _ANSWER and self._transport.can_write_eof():
+        if self._state in (_ANSWER, _NEXT) and self._transport.can_write_eof():
             self._half_closed = True
             if self._writable:
-                self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+                self._look_again()
             return True
         if self._state is _HEAD and self._buffer:
             self._half_closed = True
@@ -91,12 +91,6 @@ class ClientConnection(ClientHalf):
         self.deadline = NEVER
         self._listening.forget(self)
 
-    def pause_writing(self) -> None:
-        self._writable = False
-        self._expect_progress(self._limit_of_body())
-        if self._exchange is not None:
-            self._exchange.client_paused()
-
     def resume_writing(self) -> None:
         self._writable = True
         self._unsent = 0
@@ -106,7 +100,7 @@ class ClientConnection(ClientHalf):
         elif self._state is _ANSWER or self._state is _BODY:
             self.deadline = NEVER
             if self._half_closed:
-                self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+                self._look_again()
             elif self._state is _BODY and self._reading:
                 self.deadline = self._listening.deadlines.now + self._limit_of_body()
         if self._exchange is not None:
@@ -126,6 +120,8 @@ class ClientConnection(ClientHalf):
         elif state is _BODY and self._exchange is not None and not self._answered():
             self._exchange.keep_alive = False
             self._exchange.refuse(408, Reason.LIMIT, "The request did not arrive in time.")
+        elif self._half_closed and self._exchange is not None:
+            self._look_after_half_closed(self._exchange)
         else:
             self.abort()
 
@@ -319,7 +315,6 @@ class ClientConnection(ClientHalf):
     # Between requests.
 
     def _next(self, rest: bytes) -> None:
-        self._state = _HEAD
         self._body = None
         listening = self._listening
         seconds = listening.plane.limits.idle_timeout
@@ -329,13 +324,17 @@ class ClientConnection(ClientHalf):
         self.deadline = listening.deadlines.now + seconds
         if rest:
             # Not from within the answer before: a pipeline of thousands would be a deep stack.
-            asyncio.get_running_loop().call_soon(self._resume_with, rest)
+            self._state, self._buffer = _NEXT, rest
+            asyncio.get_running_loop().call_soon(self._resume)
         else:
+            self._state = _HEAD
             self._go_on_reading()
 
-    def _resume_with(self, rest: bytes) -> None:
-        if self._state is not _HEAD:
+    def _resume(self) -> None:
+        if self._state is not _NEXT:
             return
+        self._state = _HEAD
+        rest, self._buffer = self._buffer, b""
         try:
             self._head_bytes(rest)
         except Exception:

@@ -22,6 +22,9 @@ from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.request import Authority, Request
 
+# A half-closed client that waits long is probed at every fifth look, eight times at most.
+_LOOKS_PER_PROBE: Final = 5
+_MOST_LOOKS_WITH_PROBE: Final = 40
 # A refused request's body is read and dropped up to here, so that the connection can go on.
 DRAIN_BYTES: Final = 64 * 1024
 # Of what is no request, so much at most is called its method in the log.
@@ -35,6 +38,7 @@ class State(Enum):
     HEAD = auto()  # a request may begin
     BODY = auto()  # the request's body is being read
     ANSWER = auto()  # the request is whole, its answer is not, or not read yet
+    NEXT = auto()  # answered; the next request has begun to come and is about to be read
     DRAIN = auto()  # answered; the rest of the body is dropped
     TUNNEL = auto()
     LINGER = auto()  # answered and closing; what still comes is dropped
@@ -154,6 +158,25 @@ class ClientHalf(ClientWire):
         elif self._writable:
             buffer, self._buffer = self._buffer, b""
             self._next(buffer)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._expect_progress(self._limit_of_body())
+        if self._exchange is not None:
+            self._exchange.client_paused()
+
+    def _look_after_half_closed(self, exchange: Exchange) -> None:
+        """See whether a client that sends no more is still there, and let it wait on if it is.
+
+        One that is gone answers to what is sent with a reset; so something is sent now and then.
+        """
+        if self._hung_up():
+            self.abort()
+            return
+        if self._looks % _LOOKS_PER_PROBE == 0 and self._looks < _MOST_LOOKS_WITH_PROBE:
+            self._transport.write(exchange.probe())
+        self._looks += 1
+        self._look_again()
 
     # As the listener sees it.
 

@@ -5,6 +5,7 @@ as it does read; what the client still sends meanwhile is dropped (RFC 9112 §9.
 """
 
 import asyncio
+import select
 import socket
 import struct
 from ipaddress import ip_address
@@ -15,8 +16,9 @@ from gateway.proxy.listening import Listening
 from gateway.proxy.unsent import NOTHING, unsent
 
 WRITE_HIGH: Final = 128 * 1024
-# A client that has closed its sending half may still be reading; one that is gone looks the same.
-HALF_CLOSED_SECONDS: Final = 3.0
+# A client that has closed its sending half may still be reading; one that is gone looks the same
+# until something is sent to it. So often it is looked after.
+HALF_CLOSED_SECONDS = 3.0
 LINGER_SECONDS: Final = 2.0
 # What was delivered is acknowledged a moment later, and nothing tells us then.
 _LOOK_SECONDS: Final = 0.5
@@ -30,8 +32,8 @@ class ClientWire(asyncio.Protocol):
     """What a client connection does with its transport."""
 
     __slots__ = (
-        *("deadline", "peer", "_half_closed", "_lingered", "_listening", "_reading", "_transport"),
-        *("_patient_until", "_unsent", "_writable"),
+        *("deadline", "peer", "_half_closed", "_lingered", "_listening", "_looks", "_reading"),
+        *("_patient_until", "_transport", "_unsent", "_writable"),
     )
     _transport: asyncio.Transport
 
@@ -42,6 +44,7 @@ class ClientWire(asyncio.Protocol):
         self._reading = True
         self._writable = True
         self._half_closed = False
+        self._looks = 0
         self._lingered = 0
         self._unsent = 0
         self._patient_until = 0.0
@@ -54,7 +57,8 @@ class ClientWire(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self._half_closed:
-            self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+            self._looks = 0
+            self._look_again()
         self._transport.write(data)
 
     # Reading, and not reading.
@@ -68,6 +72,23 @@ class ClientWire(asyncio.Protocol):
         if not self._reading and not self._half_closed and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()
+
+    # A client that has sent all it wants.
+
+    def _look_again(self) -> None:
+        self.deadline = self._listening.deadlines.now + HALF_CLOSED_SECONDS
+
+    def _hung_up(self) -> bool:
+        """Whether the peer has closed its other half too, or reset the connection.
+
+        The event loop does not tell: it has stopped looking at the end of the file.
+        """
+        connection = self._transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), 0)
+        return bool(poll.poll(0))
 
     # A client that reads slowly.
 

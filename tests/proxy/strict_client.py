@@ -27,10 +27,14 @@ class Broken:
     how: str
 
 
-def ask(connection: socket.socket, raw: bytes, method: str = "GET") -> Whole | Broken:
+def ask(
+    connection: socket.socket, raw: bytes, method: str = "GET", *, half_close: bool = False
+) -> Whole | Broken:
     """Send *raw*, one request that closes, and read its answer. Blocks: call it in a thread."""
     try:
         connection.sendall(raw)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
         return _read(connection, method)
     except (ConnectionError, ssl.SSLError) as error:
         # A reset; over TLS also an end that was not announced (RFC 8446 §6.1).
