@@ -61,8 +61,11 @@ class ClientConnection(ClientHalf):
             # The next request waits; when it is long, it waits in the client.
             self._buffer += data
             self._stop_reading()
-        elif state is State.DRAIN:
-            self._drop_body(data)
+        elif state is State.DRAIN and self._body is not None:
+            try:
+                self._deliver(*self._body.feed(data))
+            except BadRequest:
+                self.abort()
         elif state is State.LINGER:
             self._drop(data)
 
@@ -77,11 +80,10 @@ class ClientConnection(ClientHalf):
             self._half_closed = True
             self._reject(BadRequest("The request ended before it was whole."), self._buffer)
             return False
-        if self._state is State.LINGER:
-            # What was written is still delivered: the event loop closes after the last byte.
-            self._state = State.CLOSED
-            return False
-        self._gone()
+        if self._state is not State.LINGER:
+            self._gone()
+        # What was written is still delivered: the event loop closes after the last byte.
+        self._state = State.CLOSED
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -299,14 +301,6 @@ class ClientConnection(ClientHalf):
         else:
             exchange.abandon()
             exchange.refuse(refusal.status, Reason.MALFORMED, refusal.detail)
-
-    def _drop_body(self, data: bytes) -> None:
-        if self._body is None:
-            return
-        try:
-            self._deliver(*self._body.feed(data))
-        except BadRequest:
-            self.abort()
 
     def _forget_requests(self) -> None:
         super()._forget_requests()
