@@ -25,6 +25,7 @@ from gateway.request import Authority, Request
 # A half-closed client that waits long is probed at every fifth look, eight times at most.
 _LOOKS_PER_PROBE: Final = 5
 _MOST_LOOKS_WITH_PROBE: Final = 40
+_REPLY_SECONDS: Final = 0.5
 # A refused request's body is read and dropped up to here, so that the connection can go on.
 DRAIN_BYTES: Final = 64 * 1024
 # Of what is no request, so much at most is called its method in the log.
@@ -173,10 +174,11 @@ class ClientHalf(ClientWire):
         if self._hung_up():
             self.abort()
             return
+        self._look_again()
         if self._looks % _LOOKS_PER_PROBE == 0 and self._looks < _MOST_LOOKS_WITH_PROBE:
             self._transport.write(exchange.probe())
+            self.deadline = min(self.deadline, self._listening.deadlines.now + _REPLY_SECONDS)
         self._looks += 1
-        self._look_again()
 
     # As the listener sees it.
 
