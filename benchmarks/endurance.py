@@ -35,7 +35,9 @@ from gateway.tokens.key_folder import KeyFolder
 REQUESTS = 10_000_000
 _STEPS = (100_000, 300_000, 1_000_000, 3_000_000)
 _TOKENS = 20_000  # more than any cache of the gateway remembers
-_PER_STEP = 4_000
+# The first step fills what renewals fill, so that the later ones show what grows.
+_FIRST_RENEWALS = 12_000
+_RENEWALS = 2_000
 _SIGN_INS = 200
 _PASSWORD = "correct horse battery staple"
 _LIFETIME = 12 * 3600.0
@@ -44,7 +46,7 @@ _LIFETIME = 12 * 3600.0
 def run(requests: int = REQUESTS) -> tuple[str, dict[str, Any]]:
     """Tell what the process held after each step, in bytes."""
     steps = [*(step for step in _STEPS if step < requests), requests]
-    with _site(_PER_STEP * len(steps)) as site:
+    with _site(_FIRST_RENEWALS + _RENEWALS * len(steps)) as site:
         told = [_step(site, number, until) for number, until in enumerate(steps)]
     head = ["requests", "refused", "renewals", "sign-ins", "CPU", "resident", "since the first"]
     rows = [
@@ -89,9 +91,10 @@ def _step(site: _Site, number: int, until: int) -> Step:
         done = medley.run(site.folder, site.port, passed.requests, until - passed.requests)
         passed.requests += done.requests
         passed.refused += done.refused
-    asyncio.run(_renewals(site, number))
+    renewals = _RENEWALS if number else _FIRST_RENEWALS
+    asyncio.run(_renewals(site, range(passed.renewals, passed.renewals + renewals)))
     _sign_ins(site.port, number)
-    passed.renewals += _PER_STEP
+    passed.renewals += renewals
     passed.sign_ins += _SIGN_INS
     time.sleep(1.0)  # closed connections and what they held are gone by then
     step = replace(passed, cpu=site.process.cpu_seconds(), resident=site.process.resident_bytes())
@@ -99,11 +102,9 @@ def _step(site: _Site, number: int, until: int) -> Step:
     return step
 
 
-async def _renewals(site: _Site, number: int) -> None:
+async def _renewals(site: _Site, numbers: range) -> None:
     now = time.time()
     keys = KeyFolder.open(site.folder / "keys", "ES256", now).current().refresh_secrets(now)
-    begin = number * _PER_STEP
-    numbers = range(begin, begin + _PER_STEP)
     shown = (b"refreshToken=" + mint(keys, session_id(n), 1).encode() for n in numbers)
     await send(site.port, ((b"/items/1", cookie) for cookie in shown), renewed=True)
 
