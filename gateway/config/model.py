@@ -166,9 +166,9 @@ class LimitsSection(Section):
     head_timeout: Duration = setting("10s", "Longest time until a request head is complete.")
     body_timeout: Duration = setting("60s", "Longest time without a byte of a body.")
     idle_timeout: Duration = setting("75s", "How long an idle connection is kept.")
-    connections: Count = setting("10000", "Most client connections.")
+    connections: Count = setting("10000", "Most client connections; then 503.")
     connections_per_address: Count | None = setting(
-        None, "Most from one address; null sets no cap."
+        None, "Most from one address; then 429. null sets no cap."
     )
     upstream_connect: Duration = setting("5s", "Longest time to connect to an upstream.")
     upstream_head: Duration = setting("60s", "Longest time until an upstream's answer begins.")

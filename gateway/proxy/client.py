@@ -9,14 +9,14 @@ import re
 from typing import Final
 
 from gateway.pipeline import Reason
-from gateway.proxy.client_half import LAST_REQUEST_SECONDS, ClientHalf, State
+from gateway.proxy.client_half import LAST_REQUEST_SECONDS, ONE_TURN, ClientHalf, State
 from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.familiar import Familiar, remember
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, RequestHead
 from gateway.proxy.incoming import Incoming, understand
-from gateway.proxy.listening import Admission, Listening
+from gateway.proxy.listening import Listening
 from gateway.proxy.plane import DataPlane
 from gateway.request import BadRequest, Request
 
@@ -43,13 +43,7 @@ class ClientConnection(ClientHalf):
         self._connected(transport)
         listening = self._listening
         self.deadline = listening.deadlines.now + listening.plane.limits.head_timeout
-        match listening.admit(self):
-            case Admission.TURNED_AWAY:
-                self._say(503, "Too many connections.", Reason.LIMIT)
-            case Admission.DROPPED:
-                self.abort()
-            case Admission.ADMITTED:
-                pass
+        self._judged(listening.admit(self))
 
     def data_received(self, data: bytes) -> None:
         state = self._state
@@ -277,6 +271,8 @@ class ClientConnection(ClientHalf):
             self._bad_body(exchange, refusal)
             return
         self._deliver(decoded, after)
+        if len(data) > ONE_TURN and 2 * len(decoded) < len(data):
+            self._let_others_have_a_turn()
 
     def _deliver(self, decoded: bytes, after: bytes) -> None:
         """Hand a part of the body on; *after* it, the next request may have begun."""

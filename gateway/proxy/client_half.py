@@ -3,6 +3,7 @@
 One request at a time has the connection; what follows it waits until its answer is read.
 """
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
@@ -17,7 +18,7 @@ from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.forwarding import forwarding_lines
 from gateway.proxy.framing import ChunkedBody, LengthBody
-from gateway.proxy.listening import Listening
+from gateway.proxy.listening import Admission, Listening
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import UpstreamConnection
 from gateway.request import Authority, Request
@@ -26,6 +27,8 @@ from gateway.request import Authority, Request
 _LOOKS_PER_PROBE: Final = 5
 _MOST_LOOKS_WITH_PROBE: Final = 40
 _REPLY_SECONDS: Final = 0.5
+# So much of a body that is mostly framing is work enough for one turn of the event loop.
+ONE_TURN: Final = 8192
 # A refused request's body is read and dropped up to here, so that the connection can go on.
 DRAIN_BYTES: Final = 64 * 1024
 # Of what is no request, so much at most is called its method in the log.
@@ -115,6 +118,16 @@ class ClientHalf(ClientWire):
             and exchange is not None
             and not exchange.expects_continue
         )
+
+    def _let_others_have_a_turn(self) -> None:
+        """Read on in a moment: tiny chunks are much work, and uvloop reads while there is more."""
+        if self._reading and self._state is _BODY:
+            self._stop_reading()
+            asyncio.get_running_loop().call_soon(self._take_a_turn)
+
+    def _take_a_turn(self) -> None:
+        if self._state is _BODY:
+            self._go_on_reading()
 
     def begin_tunnel(
         self,
@@ -207,10 +220,22 @@ class ClientHalf(ClientWire):
     def _next(self, rest: bytes) -> None:
         """Go on with the next request, of which *rest* has come already."""
 
+    def _judged(self, admission: Admission) -> None:
+        """Stay, or go: those who are too many are told, as long as there is room for that."""
+        match admission:
+            case Admission.TURNED_AWAY:
+                self._say(503, "Too many connections.", Reason.LIMIT)
+            case Admission.ONE_TOO_MANY:
+                self._say(429, "Too many connections from this address.", Reason.LIMIT)
+            case Admission.DROPPED:
+                self.abort()
+            case Admission.ADMITTED:
+                pass
+
     def _say(self, status: int, detail: str, reason: Reason, begun: bytes = b"") -> None:
         """Answer where there is no request to be answered, only what has *begun*, and close."""
         method = begun[:_LONGEST_METHOD].partition(b" ")[0].decode("latin-1")
-        extra = ("Retry-After: 1",) if status == 503 else ()
+        extra = ("Retry-After: 1",) if status in {429, 503} else ()
         lines, body = answers.problem(status, detail, code=reason, extra=extra)
         head = answers.status_line(status) + lines + self.connection_line(keep_alive=False)
         if method == "HEAD":

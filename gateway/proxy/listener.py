@@ -75,7 +75,7 @@ class Listener:
         most = limits.connections_per_address if connection.peer else None
         return max(
             _judge(len(self._connections), limits.connections),
-            _judge(self._per_address[connection.peer], most),
+            _judge(self._per_address[connection.peer], most, Admission.ONE_TOO_MANY),
             key=_SEVERITY.index,
         )
 
@@ -130,12 +130,17 @@ class Listener:
         return len(self._connections)
 
 
-_SEVERITY: Final = (Admission.ADMITTED, Admission.TURNED_AWAY, Admission.DROPPED)
+_SEVERITY: Final = (
+    Admission.ADMITTED,
+    Admission.TURNED_AWAY,
+    Admission.ONE_TOO_MANY,
+    Admission.DROPPED,
+)
 # Telling somebody that there is no room takes room too, for a moment: so many may be told at once.
 _TOLD_AT_ONCE: Final = 64
 
 
-def _judge(number: int, most: int | None) -> Admission:
+def _judge(number: int, most: int | None, refusal: Admission = Admission.TURNED_AWAY) -> Admission:
     if most is None or number <= most:
         return Admission.ADMITTED
-    return Admission.TURNED_AWAY if number <= most + _TOLD_AT_ONCE else Admission.DROPPED
+    return refusal if number <= most + _TOLD_AT_ONCE else Admission.DROPPED

@@ -12,6 +12,7 @@ class Admission(Enum):
 
     ADMITTED = auto()
     TURNED_AWAY = auto()  # too many: told so
+    ONE_TOO_MANY = auto()  # too many from its address: told so
     DROPPED = auto()  # far too many, even for that
 
 

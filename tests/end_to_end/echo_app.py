@@ -31,6 +31,8 @@ class EchoApp:
 
     port: int = 0
     arrivals: list[Arrival] = field(default_factory=list)
+    # Answers of …/big that are not read to their end yet.
+    pouring: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,6 +96,8 @@ class EchoApp:
             await self._released.wait()
         if last_part == "events":
             return await self._tell(request)
+        if last_part == "big":
+            return await self._pour(request)
         if last_part == "socket":
             return await self._talk(request)
         answer = web.json_response({"method": arrival.method, "target": arrival.target})
@@ -111,6 +115,20 @@ class EchoApp:
             while not self._stopping.is_set():
                 await asyncio.sleep(0.1)
                 await stream.write(b": still here\n\n")
+        return stream
+
+    async def _pour(self, request: web.Request) -> web.StreamResponse:
+        """Answer with as many MiB as are asked for, as fast as they are read."""
+        size = int(request.query.get("mib", "4"))
+        stream = web.StreamResponse(headers={"Content-Length": str(size << 20)})
+        await stream.prepare(request)
+        self.pouring += 1
+        try:
+            with contextlib.suppress(ConnectionError):
+                for _ in range(size * 16):
+                    await stream.write(bytes(1 << 16))
+        finally:
+            self.pouring -= 1
         return stream
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:

@@ -211,7 +211,7 @@ async def test_the_cap_for_one_address_counts_the_headers_address_and_not_the_pr
     first.send(V1 + KEPT)
     assert status(await first.answer()) == 200
 
-    assert status(await world.send(V1 + KEPT)) == 503
+    assert status(await world.send(V1 + KEPT)) == 429
     assert status(await world.send(V2 + get("/public/x"))) == 200
     for client in waiting:
         client.close()
@@ -346,7 +346,7 @@ async def test_handshakes_count_in_the_caps_from_their_first_byte(world: World, 
     await until(lambda: len(world.listener) == 2)
 
     client = await over_tls(world, b"")
-    assert status(await client.rest()) == 503
+    assert status(await client.rest()) == 429
     other = await world.connect(local_addr=("127.0.0.2", 0))
     await other.writer.start_tls(trusting(), server_hostname="localhost")
     other.send(KEPT)

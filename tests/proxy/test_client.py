@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from collections import Counter
 
 import pytest
 
 from gateway.proxy.client_wire import LINGER_SECONDS, peer_address
+from gateway.proxy.framing import ChunkedBody
 from tests.fakes import OK
 from tests.proxy.conftest import World, until
 from tests.proxy.test_exchange import TE, get, status
@@ -302,7 +304,7 @@ async def test_one_address_may_not_take_every_connection(world: World):
     first.send(KEPT)
     assert status(await first.answer()) == 200
 
-    assert status(await world.send(KEPT)) == 503
+    assert status(await world.send(KEPT)) == 429
     other = await world.connect(local_addr=("127.0.0.2", 0))
     other.send(KEPT)
     assert status(await other.answer()) == 200
@@ -358,3 +360,32 @@ async def test_no_socket_is_left_behind(world: World):
     pool = world.plane.upstreams["app"]
     await until(lambda: pool._open == len(pool.targets[0].idle))
     assert len(world.tasks) == 0
+
+
+async def test_h16_a_body_of_tiny_chunks_lets_everybody_else_have_a_turn(world: World, monkeypatch):
+    """uvloop reads on as long as there is something: seconds of work, if nobody stops it."""
+    turn, fed_in_turn = 0, Counter()
+    feed = ChunkedBody.feed
+
+    def counted(body: ChunkedBody, data: bytes):
+        if len(data) > 8192:
+            fed_in_turn[turn] += 1
+        return feed(body, data)
+
+    async def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(ChunkedBody, "feed", counted)
+    client = await world.connect()
+    ticking = asyncio.get_running_loop().create_task(turning())
+    client.send(get("/public/x", "Transfer-Encoding: chunked", method="POST"))
+    client.send(b"1\r\nx\r\n" * 500_000 + b"0\r\n\r\n")
+
+    answer = await client.rest()
+    ticking.cancel()
+    assert status(answer) == 200
+    assert len(fed_in_turn) > 3
+    assert max(fed_in_turn.values()) == 1
