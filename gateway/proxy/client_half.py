@@ -257,6 +257,9 @@ class ClientHalf(ClientWire):
         self._deliver_within(self._limit_of_body())
 
     def abort(self) -> None:
+        if self._answered():
+            # An answer that breaks off must not look whole (SECURITY H3).
+            self._forbid_linger()
         self._gone()
         self._state = State.CLOSED
         if self._tunnel is not None:

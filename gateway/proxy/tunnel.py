@@ -131,8 +131,8 @@ class Tunnel:
     """Two connections that are one now. *over* is called once, when either of them ends."""
 
     __slots__ = (
-        *("deadline", "_app", "_client", "_deadlines", "_delivered", "_is_over", "_over"),
-        "_patience",
+        *("deadline", "_app", "_client", "_deadlines", "_delivered", "_is_over", "_moved"),
+        *("_over", "_patience"),
     )
 
     def __init__(
@@ -150,6 +150,7 @@ class Tunnel:
         self._over = over
         self._is_over = False
         self._delivered = 0
+        self._moved = 0.0
         self._client = _ClientSide(self, *client)
         self._app = _UpstreamSide(self, *app)
         self._client.other, self._app.other = self._app, self._client
@@ -216,20 +217,26 @@ class Tunnel:
     def expired(self) -> None:
         """Closing takes long. As long as bytes are still being read, that is no reason to stop."""
         before = self._delivered
-        self._look()
-        if self._delivered <= before:
+        left = self._look()
+        if self._delivered > before:
+            self._moved = self._deadlines.now
+        elif left <= 2 * NOTHING or self._deadlines.now - self._moved >= self._patience:
             self.abort()
 
     def _start_closing(self) -> None:
         if self.deadline == NEVER:
+            self._moved = self._deadlines.now
             self._look()
 
-    def _look(self) -> None:
-        """See how far it is, and when to look again."""
+    def _look(self) -> int:
+        """See how far it is, and look again soon; return how much is not delivered.
+
+        It may be no more than what a peer has not acknowledged yet, and no reason for patience.
+        """
         left = self._client.unsent() + self._app.unsent()
         self._delivered = self._client.bytes_received + self._app.bytes_received - left
-        seconds = self._patience if left > 2 * NOTHING else CLOSING_SECONDS
-        self.deadline = self._deadlines.now + seconds
+        self.deadline = self._deadlines.now + min(CLOSING_SECONDS, self._patience)
+        return left
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:

@@ -307,3 +307,19 @@ async def test_an_open_websocket_keeps_nothing_of_the_head_that_opened_it(world:
     assert (exchange._head, exchange._lines) == (b"", [])
     assert dict(exchange.request.noted) == {"user-agent": b"browser"}
     assert (connection._forwarding, connection._familiar) == (b"", None)
+
+
+async def test_w5_a_client_that_left_is_not_waited_for_by_a_drain_of_a_silent_app(
+    world: World, app: App
+):
+    client, _, (_, reader, writer) = await opened(world, app)
+    client.send(b"question")
+    assert await reader.readexactly(8) == b"question"
+    client.close()
+    assert await reader.read() == b""
+
+    # The farewell meets a connection that is closed, which resets it: nobody will read it now.
+    await asyncio.wait_for(world.listener.drain(60.0), 30.0)
+
+    writer.close()
+    assert len(world.listener) == 0
