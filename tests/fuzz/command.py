@@ -66,14 +66,14 @@ def grow(target: Target, seconds: int, seed: int, grown: Path, found: Path) -> R
         "-print_final_stats=1",
     )
     done = _guided(target, [grown, target.corpus], options, seconds + _START_SECONDS)
-    number = {name: int(value) for name, value in re.findall(r"stat::(\w+):\s+(\d+)", done.stderr)}
+    number = {name: int(value) for name, value in re.findall(r"stat::(\w+):\s+(\d+)", done.stdout)}
     return Run(
         target.name,
         number.get("number_of_executed_units", 0),
         number.get("new_units_added", 0),
         number.get("peak_rss_mb", 0),
         failed=done.returncode != 0,
-        told=_told(done.stderr) if done.returncode else "",
+        told=_told(done.stdout) if done.returncode else "",
     )
 
 
@@ -128,9 +128,15 @@ def _guided(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *map(str, folders), *options]
     return subprocess.run(
-        command, cwd=_ROOT, capture_output=True, text=True, errors="replace",
-        timeout=seconds, check=False,
-    )  # fmt: skip
+        command,
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
 
 
 def _told(output: str) -> str:

@@ -174,7 +174,7 @@ def _same(arrived: Message, sent: Message) -> bool:
 
 def _methods(sent: bytes, expected: list[Message]) -> list[str]:
     """The methods of the requests, and what the one that is none began with."""
-    begun = sent[expected[-1].end if expected else 0 :].lstrip(b"\r\n")
+    begun = re.sub(rb"\A(?:\r\n)*", b"", sent[expected[-1].end if expected else 0 :])
     return [request.method for request in expected] + [begun.partition(b" ")[0].decode("latin-1")]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.command import grow, guided_is_there, unguided
+from tests.fuzz.command import _told, grow, guided_is_there, unguided
 from tests.fuzz.reader import requests_in
 from tests.fuzz.request_stream import _serve
 from tests.fuzz.response_stream import _ASKED, _answer
@@ -142,6 +142,20 @@ def test_a_finding_is_kept_told_and_counted(tmp_path: Path):
     assert "the word was there" in done.told
     assert str(kept) in done.told
     assert b"HTTP/1.1" in kept.read_bytes()
+
+
+def test_of_what_the_guided_fuzzer_prints_people_are_told_what_broke_and_where_it_is_kept():
+    printed = (
+        "#512\tpulse  cov: 1355\n === Uncaught Python exception: ===\nFinding: it passes\n"
+        "Traceback (most recent call last):\n  File here\n\n==25032== ERROR: libFuzzer: exited\n"
+        "Test unit written to corpus/request_target/crash-1\n"
+    )
+
+    told = _told(printed)
+
+    assert told.startswith("=== Uncaught Python exception: ===\nFinding: it passes\n")
+    assert "pulse" not in told
+    assert told.endswith("again: python -m tests.fuzz --replay corpus/request_target/crash-1")
 
 
 def test_the_command_says_which_file_breaks(tmp_path: Path):
