@@ -15,8 +15,10 @@ with atheris.instrument_imports(include=["gateway"]):
 def main() -> None:
     # What the gateway logs of each input is no news.
     logging.disable(logging.CRITICAL)
-    program, name, *arguments = sys.argv
-    atheris.Setup([program, *arguments], TARGETS[name].run)
+    _, name, *arguments = sys.argv
+    # libFuzzer merges in processes of its own, which a shell starts by the first argument.
+    again = f"{sys.executable} -m tests.fuzz.guided {name}"
+    atheris.Setup([again, *arguments], TARGETS[name].run)
     atheris.Fuzz()
 
 

@@ -35,14 +35,20 @@ _REFRESH = {
 
 def access_token(data: bytes) -> None:
     """J1–J4: BadToken or nothing, and no text but the very one that was signed is good."""
-    text = spelled_out(data).decode("latin-1")
-    for verifier in (_OWN, _ANY):
-        try:
-            verifier.verify(text, NOW + 1)
-        except BadToken:
-            continue
-        if text != ACCESS:
-            raise Finding(f"{text!r} is good")
+    for text in (spelled_out(data).decode("latin-1"), _spoilt(ACCESS, data)):
+        for verifier in (_OWN, _ANY):
+            try:
+                verifier.verify(text, NOW + 1)
+            except BadToken:
+                continue
+            if text != ACCESS:
+                raise Finding(f"{text!r} is good")
+
+
+def _spoilt(token: str, data: bytes) -> str:
+    """The good *token*, with what *data* says put somewhere in place of a few of its characters."""
+    at, many = int.from_bytes(data[:2]) % (len(token) + 1), (data[2] % 8 if len(data) > 2 else 1)
+    return token[:at] + data[3:].decode("latin-1") + token[at + many :]
 
 
 def token_content(data: bytes) -> None:
@@ -100,11 +106,13 @@ def key_set_document(data: bytes) -> None:
 def refresh_token(data: bytes) -> None:
     """S1: BadRefreshToken or nothing, and no text but one that was minted is good."""
     text = data.decode("latin-1")
-    for word, token in zip(("@newest@", "@older@"), list(_REFRESH)[1:3], strict=True):
+    newest, older = list(_REFRESH)[1:3]
+    for word, token in (("@newest@", newest), ("@older@", older)):
         text = text.replace(word, token)
-    try:
-        proven = prove(text, _SECRETS)
-    except BadRefreshToken:
-        return
-    if _REFRESH.get(text) != proven.generation or proven.session_id != _SESSION:
-        raise Finding(f"{text!r} is good")
+    for each in (text, _spoilt(newest, data), _spoilt(older, data)):
+        try:
+            proven = prove(each, _SECRETS)
+        except BadRefreshToken:
+            continue
+        if _REFRESH.get(each) != proven.generation or proven.session_id != _SESSION:
+            raise Finding(f"{each!r} is good")
