@@ -1,5 +1,7 @@
 """However a stream ends, both its connections end, and nothing is left in the process (W5, H20)."""
 
+import socket
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -106,3 +108,18 @@ def test_w5_a_client_that_leaves_during_the_handshake_is_not_waited_for(way: Way
 
     assert app.ended()
     way.back_to(sockets)
+
+
+def test_h3_an_answer_whose_tls_ends_without_a_goodbye_is_not_whole(encrypted: Way):
+    client, app, _ = encrypted.asked(request("GET", "/download", "Connection: close"))
+    app.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbegun")
+    client.head()
+    assert client.chunked(5) == b"begun"
+
+    socket.socket(fileno=app.socket.detach()).close()
+
+    try:
+        rest = client.rest()
+    except (ConnectionError, ssl.SSLError):
+        rest = b""
+    assert rest == b"", "the last chunk would say that it is whole"
