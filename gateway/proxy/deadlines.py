@@ -10,6 +10,7 @@ from typing import Protocol
 
 NEVER = math.inf
 TICK_SECONDS = 0.25
+_HELD_UP_SECONDS = 3 * TICK_SECONDS
 
 
 class Timed(Protocol):
@@ -44,9 +45,13 @@ class Deadlines:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        self.now = now = loop.time()
+        before, self.now = self.now, loop.time()
         # First of all, so that nothing that goes wrong below can stop the clock.
         self._handle = loop.call_later(TICK_SECONDS, self._tick)
+        if self.now > before + _HELD_UP_SECONDS:
+            # Timers come before what is there to be read: somebody who was in time may be unheard.
+            return
+        now = self.now
         for timed in [timed for timed in self._timed if timed.deadline <= now]:
             # One that expires may move the deadline of another.
             if timed.deadline <= now:
