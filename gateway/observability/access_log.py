@@ -20,7 +20,8 @@ from gateway.observability.line import (
 )
 
 FLUSH_AFTER_SECONDS = 0.1
-FLUSH_AT_REQUESTS = 128
+FLUSH_AT_BYTES = 256 * 1024
+RENDERED_TOGETHER = 64
 PATH_LIMIT = 1024
 
 # Rendered by one % operation: a third of the cost of json.dumps, and the order of fields is fixed.
@@ -46,7 +47,7 @@ class FinishedRequest(NamedTuple):
     """What there is to tell of one request. *duration* and *upstream* are seconds.
 
     *path* without query. *upstream* is None where no upstream was asked. *decision* is `forward`,
-    `refuse:<why>` or `renew:<outcome>`: a fixed word, since it is a label.
+    `refuse:<why>` or `renew:<outcome>`: a fixed word, since it is a label. *user_agent* as sent.
     """
 
     client: str
@@ -64,15 +65,16 @@ class FinishedRequest(NamedTuple):
     session_id: str | None
     decision: str
     request_id: str
-    user_agent: str | None
+    user_agent: bytes | None
 
 
 class AccessLog:
-    """Collects requests and hands their lines to *write* every 100 ms or 128 requests.
+    """Collects requests and hands their lines to *write* every 100 ms or 256 KiB.
 
-    Lines are rendered when they are handed over, since many in a row cost less than one between any
-    two requests. *write* never blocks; it answers False when it has no room: then the lines are
-    dropped, counted, and the next batch that finds room begins with a line that says how many.
+    Lines are rendered many in a row, which costs less than one between any two requests, but not so
+    many that a request would have to wait for them; waking up whoever writes costs more than that,
+    and is done seldom. *write* never blocks; it answers False when it has no room: then the lines
+    are dropped, counted, and the next batch that finds room begins with a line that says how many.
     *later* is `loop.call_later`, armed only while requests wait: an idle process stays idle.
     """
 
@@ -95,6 +97,9 @@ class AccessLog:
             partial(_verdict, _JSON_VERDICT if in_json else _TEXT_VERDICT)
         )
         self._waiting: list[tuple[float, FinishedRequest]] = []
+        self._rendered: list[str] = []
+        self._size = 0
+        self._lines = 0
         self._second = -1
         self._prefix = ""
         self._unsaid = 0
@@ -102,24 +107,33 @@ class AccessLog:
     def record(self, request: FinishedRequest) -> None:
         """Note one finished request."""
         waiting = self._waiting
-        if not waiting:
+        if not waiting and not self._rendered:
             self._later(FLUSH_AFTER_SECONDS, self.flush)
         waiting.append((self._now(), request))
-        if len(waiting) >= FLUSH_AT_REQUESTS:
-            self.flush()
+        if len(waiting) >= RENDERED_TOGETHER:
+            self._render()
+            if self._size >= FLUSH_AT_BYTES:
+                self.flush()
 
     def flush(self) -> None:
         """Hand over what was collected."""
-        waiting = self._waiting
-        if not waiting:
+        self._render()
+        if not self._lines:
             return
-        self._waiting = []
-        batch = "".join([self._line(at, request) for at, request in waiting])
+        batch, lines = "".join(self._rendered), self._lines
+        self._rendered, self._size, self._lines = [], 0, 0
         if self._write(self._confession() + batch if self._unsaid else batch):
             self._unsaid = 0
         else:
-            self.dropped += len(waiting)
-            self._unsaid += len(waiting)
+            self.dropped += lines
+            self._unsaid += lines
+
+    def _render(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        text = "".join([self._line(at, request) for at, request in waiting])
+        self._rendered.append(text)
+        self._size += len(text)
+        self._lines += len(waiting)
 
     def _line(self, at: float, request: FinishedRequest) -> str:
         client, method, host, path, protocol, status, bytes_in, bytes_out = request[:8]
@@ -144,7 +158,7 @@ class AccessLog:
             "null" if upstream is None else _milliseconds(upstream),
             self._verdict(route, user, session_id, decision),
             _quoted_id(request_id),
-            quoted_again(user_agent and user_agent[:TEXT_LIMIT]),
+            _agent(user_agent and user_agent[:TEXT_LIMIT]),
         )
 
     def _confession(self) -> str:
@@ -181,6 +195,11 @@ def _path(path: str) -> str:
 
 
 _path_again = lru_cache(REMEMBERED)(_path)
+
+
+@lru_cache(REMEMBERED)
+def _agent(user_agent: bytes | None) -> str:
+    return "null" if user_agent is None else quoted(user_agent.decode("latin-1"))
 
 
 def _quoted_id(request_id: str) -> str:

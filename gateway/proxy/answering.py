@@ -258,7 +258,6 @@ class Answering:
             return
         authenticated = self.authenticated
         token = None if authenticated is None else authenticated.token
-        agent = request.noted.get("user-agent")
         observer.request_finished(
             # A third of what the constructor costs, which takes its arguments one by one.
             FinishedRequest._make(
@@ -278,7 +277,7 @@ class Answering:
                     None if token is None else token.session_id,
                     self._decision,
                     self.request_id,
-                    None if agent is None else agent.decode("latin-1"),
+                    request.noted.get("user-agent"),
                 )
             )
         )

@@ -13,7 +13,7 @@ from tests.observability.test_metrics import samples
 
 REQUEST = FinishedRequest(
     "203.0.113.9", "GET", "app.example.org", "/a", "HTTP/1.1", 200, 0, 5, 0.1, 0.09, "/*",
-    "alice", "AAAA", "forward", "00000001", "curl/8",
+    "alice", "AAAA", "forward", "00000001", b"curl/8",
 )  # fmt: skip
 
 
