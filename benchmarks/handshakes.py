@@ -3,17 +3,14 @@
 import json
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from benchmarks.processes import LOAD_CORE
+from benchmarks.processes import told_beside_the_load
 
-_ROOT = Path(__file__).resolve().parents[1]
 _AT_ONCE = 4
 
 
@@ -38,17 +35,7 @@ class Load:
 
 def run(order: Order) -> Load:
     """Run *order* in a process of its own, beside the upstream."""
-    argv = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.handshakes"]
-    done = subprocess.run(
-        argv,
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=_ROOT,
-        timeout=order.seconds + 60,
-    )
-    return Load(**json.loads(done.stdout))
+    return Load(**told_beside_the_load("benchmarks.handshakes", asdict(order), order.seconds + 60))
 
 
 class _Client:

@@ -12,16 +12,13 @@ import json
 import random
 import select
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from benchmarks.processes import LOAD_CORE
+from benchmarks.processes import told_beside_the_load
 
-_ROOT = Path(__file__).resolve().parents[1]
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 _LATE = 2.0  # seconds to wait for the last answers
@@ -52,17 +49,7 @@ class Order:
 
 def run(order: Order) -> Load:
     """Run *order* in a process of its own, beside the upstream."""
-    argv = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.open_loop"]
-    done = subprocess.run(
-        argv,
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=_ROOT,
-        timeout=order.seconds + 60,
-    )
-    return Load(**json.loads(done.stdout))
+    return Load(**told_beside_the_load("benchmarks.open_loop", asdict(order), order.seconds + 60))
 
 
 class _Client:

@@ -4,14 +4,17 @@ A process and everything it starts share one session (setsid), so one number fin
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SYSTEM_CORE = 0
 LOAD_CORE = 1
@@ -107,3 +110,21 @@ def wait_until_listening(process: Process, port: int, patience: float = 30.0) ->
             return
         time.sleep(0.02)
     raise DidNotStart(process.log.read_text(errors="replace")[-2000:])
+
+
+def told_beside_the_load(module: str, order: Mapping[str, Any], patience: float) -> dict[str, Any]:
+    """Run *module* on the core of the load; it reads *order* and tells what came of it, in JSON.
+
+    *patience* in seconds. Raises CalledProcessError and TimeoutExpired.
+    """
+    done = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", module],
+        input=json.dumps(order),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[1],
+        timeout=patience,
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
