@@ -7,6 +7,7 @@ import pytest
 
 from gateway.proxy.balancing import EJECT_AFTER, Target
 from gateway.proxy.health import Check, watch_health
+from gateway.proxy.pool import Pool
 from tests.fakes import OK, RecordingUpstream
 from tests.proxy.conftest import World, connecting_to, until
 from tests.proxy.test_exchange import get, status
@@ -194,6 +195,33 @@ async def test_h15_what_a_stale_connection_swallowed_goes_to_another_target_or_n
     line = request_[: request_.index(b"\r\n")]
     assert stale.bytes_received.count(line) == arrivals
     assert world.upstream.bytes_received.count(line) == (answered == 200)
+
+
+async def test_h15_the_less_busy_target_is_not_asked_again_when_its_connection_was_stale(
+    world: World, others
+):
+    stale = await others()
+    pool = world.serve_from(target(stale), target(world.upstream), balance="least-connections")
+    for _ in range(2):
+        await world.send(get("/public/warm-up"))
+    world.upstream.answer = lambda head: None if b"/public/long" in head else OK
+    busy = []
+    for number in range(3):
+        # Those of the other target stay unanswered, so that it is the busier one.
+        busy.append(await world.connect())
+        busy[-1].send(get("/public/long"))
+        await until(lambda number=number: len(world.observed.requests) + _busy(pool) == 3 + number)
+    assert _busy(pool)
+    close_kept_connections(stale)
+
+    assert status(await world.send(get("/public/x"))) == 200
+
+    assert stale.bytes_received.count(b"GET /public/x ") == 1
+    assert world.upstream.bytes_received.count(b"GET /public/x ") == 1
+
+
+def _busy(pool: Pool) -> int:
+    return sum(target.busy for target in pool.targets)
 
 
 async def test_h15_after_one_stale_connection_no_other_kept_one_is_tried(world: World):
