@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +100,22 @@ def minimise(target: Target, grown: Path) -> tuple[int, int]:
 def unguided(target: Target, seconds: int, seed: int, grown: Path, found: Path) -> Run:
     """The same without guidance: inputs of the corpus, cut, joined and spoilt at random."""
     del grown
+    with _unlogged():
+        return _blindly(target, seconds, seed, found)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """What the gateway logs of each input is no news; what it logs afterwards is."""
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _blindly(target: Target, seconds: int, seed: int, found: Path) -> Run:
     rng = random.Random(seed or None)
     inputs = [path.read_bytes() for path in sorted(target.corpus.glob("*"))] or [b""]
     words = [_unquoted(word) for word in re.findall(r'^"(.*)"$', WORDS.read_text(), re.MULTILINE)]
