@@ -130,6 +130,8 @@ class AccessLog:
 
     def _render(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         text = "".join([self._line(at, request) for at, request in waiting])
         self._rendered.append(text)
         self._size += len(text)

@@ -226,6 +226,21 @@ def test_a_full_batch_does_not_wait_for_the_timer():
     assert len(sink.later) == 1
 
 
+def test_a_timer_that_finds_nothing_leaves_the_next_request_one_of_its_own():
+    log, sink = make()
+    log.flush()
+    note(log)
+    ((_, first),) = sink.later
+    log.flush()
+    first()
+
+    note(log)
+
+    (_, (_, second)) = sink.later
+    second()
+    assert len(sink.lines) == 2
+
+
 def test_lines_tell_when_a_request_finished_and_not_when_they_were_written():
     clock = FakeClock(1_800_000_000.25)
     log, sink = make(clock=clock)
