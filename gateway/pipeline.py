@@ -145,14 +145,13 @@ class Pipeline:
                 self._render(authenticated, now)
         if authenticated is None:
             return self._decide_without_cookie(route, request, presented, now)
-        if request.method not in _SAFE_METHODS or request.upgrade:
-            refused = self._cross_site(request, route, presented)
-            return refused or self._authorize(request, route, authenticated, presented)
-        known = presented.forward
+        harmless = request.method in _SAFE_METHODS and not request.upgrade
+        known = presented.forward if harmless else None
         if known is not None and known.route is route and known.authenticated is authenticated:
             return known
-        decision = self._authorize(request, route, authenticated, presented)
-        if isinstance(decision, Forward):
+        refused = self._cross_site(request, route, presented)
+        decision = refused or self._authorize(request, route, authenticated, presented)
+        if harmless and isinstance(decision, Forward):
             presented.forward = decision
         return decision
 

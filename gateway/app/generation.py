@@ -82,7 +82,6 @@ async def _plane(
         new_request_id=foundation.new_request_id,
         via=foundation.via,
         request_fields=RequestFields(config.headers.names()),
-        response_fields=foundation.response_fields,
     )
 
 

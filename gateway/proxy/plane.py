@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from gateway.headers.cookies import OurCookies
-from gateway.headers.fields import RequestFields, ResponseFields
+from gateway.headers.fields import RequestFields
 from gateway.headers.identity import IdentityHeaders
 from gateway.observability.observer import Observer
 from gateway.pipeline import Authenticated, Pipeline
@@ -79,7 +79,6 @@ class DataPlane:
     new_request_id: Callable[[], str]
     via: bytes
     request_fields: RequestFields
-    response_fields: ResponseFields = field(default_factory=ResponseFields)
     familiar: FamiliarHeads = field(default_factory=FamiliarHeads)
     head: RequestHead = field(init=False)
 

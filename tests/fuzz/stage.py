@@ -237,7 +237,6 @@ class Stage:
             new_request_id=map("r{}".format, count(1)).__next__,
             via=b"gw-test",
             request_fields=_REQUEST_FIELDS,
-            response_fields=_RESPONSE_FIELDS,
             familiar=FamiliarHeads(),
         )
 
