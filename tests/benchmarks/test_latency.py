@@ -1,48 +1,31 @@
 """Requests become due when they were to, and the time that they waited is theirs."""
 
-import http.server
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 
 from benchmarks import latency, open_loop
 from benchmarks.latency import Told
 from benchmarks.open_loop import Load, Order
+from tests.benchmarks.serving import Answering, serving
 
 
 def took(p99: float) -> Load:
     return Load(1000, 1.0, p99, 2 * p99, 3 * p99, 0)
 
 
-@contextmanager
-def answering(status: int, seconds: float) -> Iterator[int]:
+def answering(status: int, seconds: float) -> AbstractContextManager[int]:
     """A server that takes *seconds* for every answer, one at a time for each connection."""
 
-    class Slow(http.server.BaseHTTPRequestHandler):
+    class Slow(Answering):
         protocol_version = "HTTP/1.1"
-        wbufsize = 4096  # head and body in one piece, which Nagle's algorithm does not hold back
 
-        def do_GET(self) -> None:
+        def answer(self) -> tuple[int, str]:
             time.sleep(seconds)
-            self.send_response(status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
+            return status, "ok"
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Slow)
 
 
 def asked(port: int, rate: float, connections: int) -> Load:

@@ -1,9 +1,7 @@
 """The harness must notice a system that does not do the work it would be measured for."""
 
-import http.server
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,32 +9,20 @@ import pytest
 from benchmarks import browser, proof
 from benchmarks.issuer import SUBJECT, Algorithm, Issuer
 from benchmarks.systems.system import Site
+from tests.benchmarks.serving import Answering, serving
 
 
-@contextmanager
-def answering(answer: Callable[[str | None], tuple[int, str]]) -> Iterator[int]:
+def answering(
+    answer: Callable[[str | None], tuple[int, str]],
+) -> AbstractContextManager[int]:
     """A system that answers by the access token it was shown."""
 
-    class Asked(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Asked(Answering):
+        def answer(self) -> tuple[int, str]:
             _, found, token = self.headers["Cookie"].partition(f"{browser.COOKIE_NAME}=")
-            status, body = answer(token if found else None)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
+            return answer(token if found else None)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Asked) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Asked)
 
 
 def judge(folder: Path, passed: set[str], told: str = SUBJECT) -> None:
