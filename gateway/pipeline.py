@@ -4,11 +4,11 @@ One pure, synchronous function takes every decision; HTTP, WebSocket and forward
 doors to it. Whatever is not allowed by a rule that was written down is refused.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 from urllib.parse import quote
 
+from gateway.authentication import Asserts, Authentication, Denies, Verify
 from gateway.decision import (
     Authenticated,
     Decision,
@@ -19,17 +19,14 @@ from gateway.decision import (
     Refuse,
     Renew,
 )
-from gateway.headers.cookies import NOTHING_FOUND, OurCookies
+from gateway.headers.cookies import OurCookies
 from gateway.headers.identity import IdentityHeaders
-from gateway.identity.principal import Principal
 from gateway.policy.access import Access, Verdict, permits
 from gateway.policy.cross_site import CrossSite, cross_site_verdict, preflight_method
 from gateway.policy.detour import survives_detour
 from gateway.policy.navigation import is_navigation
 from gateway.policy.routes import Ambiguous, Route, Routes
-from gateway.recent import Recent
 from gateway.request import Request
-from gateway.tokens.access import AccessToken, BadToken, ExpiredToken
 from gateway.tokens.foreign import KeysUnavailable
 
 __all__ = [
@@ -50,16 +47,6 @@ PORTAL = "@portal"
 FORWARD_AUTH = "@forward-auth"
 
 TransparentRefresh = Literal["inline", "redirect", "off"]
-Verify = Callable[[str, float], AccessToken]
-Denies = Callable[[str, str, float, float], bool]
-
-
-class Asserts(Protocol):
-    """Makes the signed assertion about a principal, and says until when it is good."""
-
-    def sign(
-        self, principal: Principal, now: float, expires_by: float | None = None
-    ) -> tuple[str, float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +60,9 @@ class Settings:
 
 
 _EXPIRED: Final = Expired.EXPIRED
-_NOBODY: Final = Presented(NOTHING_FOUND, b"")
 _PUBLIC: Final = Access.PUBLIC
 _ALLOW: Final = Verdict.ALLOW
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_BEARER: Final = b"bearer "
 _ANYWHERE: Final = Route("/*", FORWARD_AUTH)
 
 
@@ -97,17 +82,19 @@ class Pipeline:
         remembered: int = 4096,
     ) -> None:
         self._routes = routes
-        self._cookies = cookies
-        self._identity = identity
-        self._verify = verify
-        self._denies = denies
         self._settings = settings
-        self._assertions = assertions
-        self._recent: Recent[bytes, Presented] = Recent(remembered)
+        self._authentication = Authentication(
+            cookies=cookies,
+            identity=identity,
+            verify=verify,
+            denies=denies,
+            assertions=assertions,
+            remembered=remembered,
+        )
 
     def forget(self) -> None:
         """Prove everything again: what keys that are gone had proven is proven no longer."""
-        self._recent.clear()
+        self._authentication.forget()
 
     def decide(self, request: Request, now: float) -> Decision:
         """Decide about *request* at *now* (seconds since the epoch)."""
@@ -134,15 +121,10 @@ class Pipeline:
             return Refuse(503, Reason.KEYS_UNAVAILABLE, detail, route)
 
     def _decide_on(self, route: Route, request: Request, now: float) -> Decision:
-        presented = self._present(request.cookie) if request.cookie else _NOBODY
+        presented = self._authentication.present(request.cookie)
         if route.access is _PUBLIC:
             return _forward_publicly(request, route, presented)
-        authenticated = presented.authenticated or self._from_cookie(presented, now)
-        if authenticated is not None:
-            if self._is_over(authenticated, now):
-                authenticated = None
-            elif now >= authenticated.rendered_until:
-                self._render(authenticated, now)
+        authenticated = self._authentication.by_cookie(presented, now)
         if authenticated is None:
             return self._decide_without_cookie(route, request, presented, now)
         harmless = request.method in _SAFE_METHODS and not request.upgrade
@@ -161,7 +143,7 @@ class Pipeline:
         """Decide where no cookie proves anybody: by bearer token, after a renewal, or as nobody."""
         expired = presented.has_expired(now)
         if "authorization" in request.noted:
-            bearer = self._from_bearer(request, now)
+            bearer = self._authentication.by_bearer(request, now)
             if isinstance(bearer, Authenticated):
                 return self._authorize(request, route, bearer, presented, by_bearer=True)
             expired = expired or bearer is _EXPIRED
@@ -176,8 +158,8 @@ class Pipeline:
         self, request: Request, route: Route, token: str | None, now: float
     ) -> Decision:
         """Decide again after a renewal: with the new access *token*, or with nobody."""
-        presented = self._present(request.cookie)
-        renewed = None if token is None else self._authenticate(token, now)
+        presented = self._authentication.present(request.cookie)
+        renewed = None if token is None else self._authentication.by_token(token, now)
         if isinstance(renewed, Authenticated):
             # Not yet in use: the client does not hold it, and may never, if this answer is lost.
             renewed.seen = True
@@ -220,76 +202,6 @@ class Pipeline:
         if isinstance(match, Ambiguous):
             return Refuse(400, Reason.AMBIGUOUS, "The path can be understood in several ways.")
         return Refuse(404, Reason.NO_ROUTE, "Nothing is served at this address.")
-
-    def _present(self, cookie: bytes) -> Presented:
-        try:
-            return self._recent[cookie]
-        except KeyError:
-            found = self._cookies.find(cookie.decode("latin-1"))
-            presented = Presented(found, found.others.encode("latin-1"))
-            if len(cookie) <= _REMEMBERED_BYTES:
-                self._recent.keep(cookie, presented)
-            return presented
-
-    def _from_cookie(self, presented: Presented, now: float) -> Authenticated | None:
-        if presented.found.access is None:
-            return None
-        authenticated = self._authenticate(presented.found.access, now)
-        if authenticated is _EXPIRED:
-            presented.expired = True
-            return None
-        presented.authenticated = authenticated
-        return authenticated
-
-    def _from_bearer(self, request: Request, now: float) -> Authenticated | Expired | None:
-        """RFC 6750 §2.1. A bearer token that is not ours is the app's business."""
-        value = request.noted["authorization"]
-        if value[: len(_BEARER)].lower() != _BEARER:
-            return None
-        key = b"\0bearer " + value
-        presented = self._recent.get(key)
-        if presented is None:
-            token = value[len(_BEARER) :].strip().decode("latin-1")
-            authenticated = self._authenticate(token, now)
-            if authenticated is None or authenticated is _EXPIRED:
-                return authenticated
-            presented = Presented(NOTHING_FOUND, b"", authenticated)
-            self._recent.keep(key, presented)
-        authenticated = presented.authenticated
-        if authenticated is None or self._is_over(authenticated, now):
-            return _EXPIRED if presented.has_expired(now) else None
-        if now >= authenticated.rendered_until:
-            self._render(authenticated, now)
-        return authenticated
-
-    def _authenticate(self, token: str, now: float) -> Authenticated | Expired | None:
-        try:
-            access = self._verify(token, now)
-        except ExpiredToken:
-            return _EXPIRED
-        except BadToken:
-            return None
-        authenticated = Authenticated(access, b"")
-        self._render(authenticated, now)
-        return authenticated
-
-    def _render(self, authenticated: Authenticated, now: float) -> None:
-        token = authenticated.token
-        assertion = ""
-        if self._assertions is not None:
-            assertion, until = self._assertions.sign(token.principal, now, token.expires_at)
-            # Renewed at half of its life, so that the app never gets one about to expire.
-            authenticated.rendered_until = now + (until - now) / 2
-        authenticated.identity_lines = self._identity.render(token.principal, assertion)
-
-    def _is_over(self, authenticated: Authenticated, now: float) -> bool:
-        token = authenticated.token
-        return (
-            now >= token.expires_at
-            or now < token.issued_at - _FUTURE
-            or now < token.not_before - _FUTURE
-            or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
-        )
 
     def _cross_site(self, request: Request, route: Route, presented: Presented) -> Refuse | None:
         """Refuse what another site's page may have sent on the strength of our cookies."""
@@ -338,12 +250,6 @@ class Pipeline:
         if expired:
             return Refuse(401, Reason.EXPIRED, "Your access token has expired.", route, location)
         return Refuse(401, Reason.UNAUTHENTICATED, "Sign in first.", route, location)
-
-
-# A token issued further ahead than this says that a clock is wrong, here or elsewhere.
-_FUTURE: Final = 60.0
-# Longer Cookie headers are read anew each time, so that what is remembered stays small.
-_REMEMBERED_BYTES: Final = 8192
 
 
 def _forward_publicly(request: Request, route: Route, presented: Presented) -> Forward:

@@ -544,4 +544,23 @@ def test_what_is_remembered_is_bounded():
     for number in range(1000):
         decider.decide(request(cookie=f"a={number}"), NOW)
 
-    assert decider._recent.held() <= 20
+    assert decider._authentication._recent.held() <= 20
+
+
+@pytest.mark.parametrize(("blanks", "proofs"), [("", 1), (" " * 9000, 2)])
+def test_a_bearer_token_is_proven_once_unless_it_is_too_long_to_remember(blanks, proofs):
+    asked = []
+
+    def verify(shown, now):
+        asked.append(shown)
+        return VERIFIER.verify(shown, now)
+
+    decider = pipeline(verify=verify)
+    shown = token()
+
+    for number in range(2):
+        assert isinstance(decider.decide(request(bearer=blanks + shown), NOW), Forward)
+        for other in range(5000):  # more than one generation of what is remembered
+            decider.decide(request(cookie=f"a={number}-{other}"), NOW)
+
+    assert asked == [shown] * proofs
