@@ -33,6 +33,8 @@ _BEARER: Final = b"bearer "
 _FUTURE: Final = 60.0
 # Longer headers are read anew each time, so that what is remembered stays small.
 _REMEMBERED_BYTES: Final = 8192
+# What is remembered of a header takes up to six times its size.
+_BYTES_FOR_EACH: Final = 1024
 
 
 class Authentication:
@@ -53,7 +55,9 @@ class Authentication:
         self._verify = verify
         self._denies = denies
         self._assertions = assertions
-        self._recent: Recent[bytes, Presented] = Recent(remembered)
+        self._recent: Recent[bytes, Presented] = Recent(
+            remembered, room=remembered * _BYTES_FOR_EACH, weigh=len
+        )
 
     def forget(self) -> None:
         """Prove everything again: what keys that are gone had proven is proven no longer."""

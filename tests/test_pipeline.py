@@ -530,7 +530,12 @@ def test_c2_no_cookie_header_is_an_identity_or_an_error(cookie):
     assert isinstance(decision, Refuse | Renew)
 
 
-def test_what_is_remembered_is_bounded():
+@pytest.mark.parametrize(
+    ("length", "most"),
+    [(1, 20), (5000, 4), (8190, 2), (8191, 0)],
+    ids=["short", "long", "8 KiB", "over 8 KiB"],
+)
+def test_r5_what_is_remembered_is_bounded_in_number_and_in_bytes(length, most):
     decider = Pipeline(
         routes=Routes(ROUTES),
         cookies=our_cookies(secure=False),
@@ -542,9 +547,9 @@ def test_what_is_remembered_is_bounded():
     )
 
     for number in range(1000):
-        decider.decide(request(cookie=f"a={number}"), NOW)
+        decider.decide(request(cookie=f"a={number:0{length}}"), NOW)
 
-    assert decider._authentication._recent.held() <= 20
+    assert decider._authentication._recent.held() == most
 
 
 @pytest.mark.parametrize(("blanks", "proofs"), [("", 1), (" " * 9000, 2)])

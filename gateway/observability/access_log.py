@@ -158,7 +158,7 @@ class AccessLog:
             microseconds // 1000,
             microseconds % 1000,
             "null" if upstream is None else _milliseconds(upstream),
-            self._verdict(route, user, session_id, decision),
+            self._verdict(route, user and user[:TEXT_LIMIT], session_id, decision),
             _quoted_id(request_id),
             _agent(user_agent and user_agent[:TEXT_LIMIT]),
         )
@@ -185,7 +185,7 @@ def _verdict(
 ) -> str:
     return template % (
         _quoted_or_null(route),
-        _quoted_or_null(user and user[:TEXT_LIMIT]),
+        _quoted_or_null(user),
         _quoted_or_null(session_id and session_hash(session_id)),
         quoted(decision),
     )

@@ -41,7 +41,7 @@ def quoted(text: str) -> str:
     return encode_basestring_ascii(whole).replace("\x7f", "\\u007f")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def quoted_again(text: str | None) -> str:
     """Return what `quoted` does, remembered: for words that come back with most requests.
 
@@ -50,7 +50,6 @@ def quoted_again(text: str | None) -> str:
     return "null" if text is None else quoted(text)
 
 
-@lru_cache(maxsize=8192)
 def session_hash(session_id: str) -> SessionHash:
     """Return the name of a session in logs: enough to correlate, useless as a credential."""
     return SessionHash(session.session_hash(session_id))

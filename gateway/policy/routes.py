@@ -89,7 +89,7 @@ class Routes:
 
     __slots__ = ("_compiled", "_recent", "routes")
 
-    def __init__(self, routes: Iterable[Route], cache_entries: int = 4096) -> None:
+    def __init__(self, routes: Iterable[Route], cache_entries: int = 2048) -> None:
         self.routes = tuple(routes)
         self._compiled = tuple(_Compiled.of(route) for route in self.routes)
         self._recent: Recent[_Question, _Answer] = Recent(cache_entries)
@@ -148,7 +148,7 @@ class Routes:
 
 _Question = tuple[str, str, str, tuple[str, ...]]
 _Answer = Route | Ambiguous | None
-_KEPT_CHARACTERS = 1024  # longer questions are answered anew each time
+_KEPT_CHARACTERS = 512  # longer questions are answered anew each time
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from math import ceil
 from typing import Final
 
@@ -20,6 +21,7 @@ from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 _KNOWN_NETWORKS: Final = 10_000
+_PURGED_AT_ONCE: Final = 16
 
 
 class TooManyFailures(Exception):
@@ -64,13 +66,22 @@ class BoundedCounters(Storage):
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         count, until = self._counters.get(key, (0, 0.0))
-        if until <= self._now():
+        now = self._now()
+        if until <= now:
             self._counters.pop(key, None)
-            count, until = 0, self._now() + expiry
+            count, until = 0, now + expiry
         self._counters[key] = (count + amount, until)
+        self._purge(now)
         while len(self._counters) > self._capacity:
             self._counters.popitem(last=False)
         return count + amount
+
+    def _purge(self, now: float) -> None:
+        """Forget the oldest that count no more; a few at a time, yet more than come."""
+        for key, (_, until) in list(islice(self._counters.items(), _PURGED_AT_ONCE)):
+            if until > now:
+                return
+            del self._counters[key]
 
     async def get(self, key: str) -> int:
         count, until = self._counters.get(key, (0, 0.0))

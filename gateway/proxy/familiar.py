@@ -17,6 +17,8 @@ _GET: Final = b"GET "
 _VERSION: Final = b" HTTP/1.1"
 _SHORTEST: Final = len(_GET) + len(_VERSION) + 1
 _LONGEST_BLOCK: Final = 8192
+# On the average; what is remembered of a block takes up to four times its size.
+_BYTES_FOR_EACH: Final = 2048
 _SPECIAL: Final = frozenset(
     {"authorization", "upgrade", "expect", "via", "x-request-id", "content-length"}
 )
@@ -64,7 +66,9 @@ class FamiliarHeads:
     __slots__ = ("_recent",)
 
     def __init__(self, bound: int = 1024) -> None:
-        self._recent: Recent[tuple[str, bytes], Familiar] = Recent(bound)
+        self._recent: Recent[tuple[str, bytes], Familiar] = Recent(
+            bound, room=bound * _BYTES_FOR_EACH, weigh=lambda key: len(key[1])
+        )
 
     def find(self, head: bytes, peer: str) -> Familiar | None:
         """Return what *peer* sent before with the very headers of *head*."""

@@ -23,7 +23,7 @@ from gateway.request import (
     split_absolute_form,
 )
 
-_KEPT: Final = 4096
+_KEPT: Final = 512
 _KEPT_LENGTH: Final = 512
 # Believed from trusted peers only; from anybody else it was never said (SECURITY I4).
 _TOLD: Final = frozenset(

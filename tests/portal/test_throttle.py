@@ -174,6 +174,19 @@ async def test_r5_memory_is_bounded_whatever_is_tried(clock):
     assert max(len(key) for key in counters._counters) < 150
 
 
+async def test_r5_failures_that_count_no_more_are_forgotten(clock):
+    counters = BoundedCounters(clock)
+    throttle = Throttle(counters, clock)
+    for number in range(100):
+        await throttle.failed(f"once {number}", f"10.0.0.{number}")
+    clock.advance(3600)
+
+    for number in range(100):
+        await throttle.failed(f"now {number}", f"10.0.1.{number}")
+
+    assert len(counters) == 3 * 100
+
+
 async def test_names_that_are_no_text_are_counted_too(throttle):
     await fail(throttle, account="\ud800")
 

@@ -11,7 +11,7 @@ HEADERS = b"\r\nHost: localhost\r\nX-A: 1\r\nCookie: a=b\r\n\r\n"
 LINES = [b"\r\nX-A: ", b"1"]
 
 
-def known(**noted: bytes):
+def known(headers: bytes = HEADERS, **noted: bytes):
     request = Request(
         "GET",
         "http",
@@ -21,7 +21,12 @@ def known(**noted: bytes):
         b"a=b",
         "127.0.0.1",
     )
-    return remember(b"GET /first HTTP/1.1" + HEADERS, request, 0, LINES, "1.1")
+    return remember(b"GET /first HTTP/1.1" + headers, request, 0, LINES, "1.1")
+
+
+def of_size(size: int, number: int = 0) -> bytes:
+    begin = b"\r\nHost: localhost\r\nX-A: %d" % number
+    return begin + b"x" * (size - len(begin) - 4) + b"\r\n\r\n"
 
 
 def test_the_same_headers_with_another_target_are_the_same_request_but_for_that():
@@ -95,3 +100,17 @@ def test_heads_are_kept_by_peer_and_within_a_bound():
     for number in range(10):
         heads.keep(f"10.1.0.{number}", familiar)
     assert heads.find(head, "10.0.0.1") is None
+
+
+def test_r5_large_header_blocks_leave_room_for_fewer():
+    heads = FamiliarHeads(bound=64)
+
+    for number in range(160):
+        heads.keep("10.0.0.1", known(of_size(8192, number)))
+
+    assert heads._recent.held() == 2 * 64 // 4
+    assert heads.find(b"GET / HTTP/1.1" + of_size(8192, 159), "10.0.0.1") is not None
+
+
+def test_r5_a_header_block_that_is_too_large_is_not_remembered():
+    assert known(of_size(8193)) is None
