@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("scenario", nargs="?", choices=_SCENARIOS, default="compare")
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved; medians are told")
-    parser.add_argument("--connections", type=int, default=64, help="of compare and workers")
+    parser.add_argument(
+        "--connections", type=int, default=64, help="of compare; of workers: for each of them"
+    )
     parser.add_argument(
         "--pages", type=int, default=8, help="of compare: header sets that take turns"
     )

@@ -20,7 +20,7 @@ SYSTEM_CORE = 0
 LOAD_CORE = 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STATE, _SESSION, _USER_TIME, _SYSTEM_TIME, _RESIDENT = 0, 3, 11, 12, 21
+_STATE, _PARENT, _SESSION, _USER_TIME, _SYSTEM_TIME, _RESIDENT = 0, 1, 3, 11, 12, 21
 
 
 class DidNotStart(Exception):
@@ -66,6 +66,12 @@ class Process:
         for pid in self._stats():
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores)
+
+    def workers(self) -> list[int]:
+        """Return the processes of the session that have started no others, the eldest first."""
+        stats = self._stats()
+        parents = {int(s[_PARENT]) for s in stats.values()}
+        return sorted(stats.keys() - parents)
 
     def ended(self) -> bool:
         return self._process.poll() is not None
