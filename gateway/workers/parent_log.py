@@ -17,9 +17,12 @@ def configure(log: Log) -> None:
 
 
 def _write(line: str) -> bool:
-    """Drop the line where nobody reads: the parent must never wait."""
+    """Drop the line where nobody reads, or the disk is full: the parent must never wait, or end."""
     out = sys.stdout.fileno()
-    _, writable, _ = select.select([], [out], [], 0)
-    if writable:
-        os.write(out, line.encode("ascii", "backslashreplace"))
+    try:
+        _, writable, _ = select.select([], [out], [], 0)
+        if writable:
+            os.write(out, line.encode("ascii", "backslashreplace"))
+    except OSError:
+        return False
     return bool(writable)
