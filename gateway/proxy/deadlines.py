@@ -29,8 +29,10 @@ class Deadlines:
         self.now = 0.0
         self._timed: set[Timed] = set()
         self._handle: asyncio.TimerHandle | None = None
+        self._waved_through = False
 
     def start(self) -> None:
+        self.now = asyncio.get_running_loop().time()
         self._tick()
 
     def stop(self) -> None:
@@ -48,8 +50,11 @@ class Deadlines:
         before, self.now = self.now, loop.time()
         # First of all, so that nothing that goes wrong below can stop the clock.
         self._handle = loop.call_later(TICK_SECONDS, self._tick)
-        if self.now > before + _HELD_UP_SECONDS:
-            # Timers come before what is there to be read: somebody who was in time may be unheard.
+        # Timers come before what is there to be read: somebody who was in time may be unheard. By
+        # the next tick they were heard; where each is late, nobody would ever be told otherwise.
+        held_up = self.now > before + _HELD_UP_SECONDS
+        self._waved_through = held_up and not self._waved_through
+        if self._waved_through:
             return
         now = self.now
         for timed in [timed for timed in self._timed if timed.deadline <= now]:

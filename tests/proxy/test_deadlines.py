@@ -65,3 +65,19 @@ async def test_one_whose_end_goes_wrong_does_not_keep_the_others_waiting():
 
     assert [str(context["exception"]) for context in told] == ["broken"]
     deadlines.stop()
+
+
+async def test_where_the_loop_is_always_late_deadlines_still_pass():
+    deadlines, waiting = Deadlines(), Waiting()
+    deadlines.start()
+    deadlines.watch(waiting)
+    waiting.deadline = deadlines.now
+    turns = 0
+
+    while not waiting.times:
+        time.sleep(3.5 * TICK_SECONDS)
+        await asyncio.sleep(0)
+        turns += 1
+        assert turns < 10, "nobody is ever told"
+
+    deadlines.stop()
