@@ -63,21 +63,25 @@ class Names:
         return rotated(name.places, name.turn)
 
     async def _refresh(self, host: str, port: int, name: _Name) -> None:
-        if name.asking is None:
-            name.asking = asyncio.get_running_loop().create_future()
-            threading.Thread(
-                target=self._ask,
-                args=(host, port, asyncio.get_running_loop(), name),
-                name=f"look up {host}",
-                daemon=True,
-            ).start()
-        asking = asyncio.shield(name.asking)
+        asking = asyncio.shield(name.asking or self._begin(host, port, name))
         if not name.places:
             await asking
             return
         with suppress(OSError):  # a timeout is one too
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await asking
+
+    def _begin(self, host: str, port: int, name: _Name) -> asyncio.Future[Sequence[Place]]:
+        loop = asyncio.get_running_loop()
+        asking = name.asking = loop.create_future()
+        thread = threading.Thread(
+            target=self._ask, args=(host, port, loop, name), name=f"look up {host}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # there may be no more threads; later, there may be again
+            self._found(name, OSError(f"{host} cannot be looked up: {error}"))
+        return asking
 
     def _ask(self, host: str, port: int, loop: asyncio.AbstractEventLoop, name: _Name) -> None:
         found: Sequence[Place] | OSError

@@ -117,6 +117,23 @@ async def test_an_unknown_name_is_an_error_each_time(server):
             await names.places("nowhere", 80)
 
 
+async def test_where_no_thread_can_be_had_the_next_look_up_tries_again(server, monkeypatch):
+    server.known["app"] = ["10.0.0.1"]
+    names = Names(server)
+    start = threading.Thread.start
+
+    def no_more(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with pytest.raises(OSError, match="can't start new thread"):
+        await names.places("app", 80)
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    async with asyncio.timeout(5):
+        assert addresses(await names.places("app", 80)) == ["10.0.0.1"]
+
+
 async def test_whatever_the_look_up_raises_those_who_wait_hear_of_it():
     def odd(_host, _port):
         raise UnicodeError("label too long")
