@@ -88,6 +88,9 @@ class UpstreamSection(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        addresses = [each.address for each in self.targets]
+        if twice := next((each for each in addresses if addresses.count(each) > 1), None):
+            raise ValueError(f"{twice} is there twice; each target has its turn once")
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key are needed together")
         tls = any(target.tls for target in self.targets)

@@ -112,6 +112,8 @@ UPSTREAMS = [
     ("{targets: http://a, health: {path: x}}", "4:28: upstreams.app.health: path must begin with /"),
     ("{targets: http://a, ca: users.yaml}", "4:3: upstreams.app: ca, certificate and key only make sense with https:// targets"),
     ("{targets: https://a, key: users.yaml}", "4:3: upstreams.app: certificate and key are needed together"),
+    ("[http://a:80, http://a]", "4:3: upstreams.app: a:80 is there twice"),
+    ("[unix:/a, unix:/a]", "4:3: upstreams.app: unix:/a is there twice"),
     ("{target: http://a}", "4:9: upstreams.app.target: unknown key; did you mean targets?"),
 ]  # fmt: skip
 
