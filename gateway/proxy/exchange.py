@@ -150,7 +150,7 @@ class Exchange(Answering):
     def attach(self, connection: UpstreamConnection) -> None:
         """Use *connection*: send the head and what of the body has come so far."""
         if self._done:
-            connection.keeper.released(connection)
+            connection.keeper.unneeded(connection)
             return
         self._upstream = connection
         self._upstream_started = self._plane.monotonic()

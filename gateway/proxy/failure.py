@@ -1,6 +1,13 @@
 """Why an upstream gave no proper answer: a few fixed words, for metrics and for clients."""
 
+import errno
 from enum import StrEnum
+from typing import Final
+
+# No descriptors, no memory, no ports left.
+_OURS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
 
 
 class Failure(StrEnum):
@@ -34,3 +41,8 @@ class Failure(StrEnum):
                 return "The application did not answer in time."
             case Failure.STALE | Failure.CLOSED | Failure.CUT_OFF | Failure.MALFORMED:
                 return "The application gave no proper answer."
+
+
+def is_our_own(error: Exception) -> bool:
+    """Whether this process lacks what it takes to connect, wherever it is that it connects to."""
+    return isinstance(error, OSError) and error.errno in _OURS

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.proxy.balancing import Target
+from gateway.proxy.failure import is_our_own
 from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
 from gateway.proxy.pool import Pool
 
@@ -81,6 +82,8 @@ async def _problem(pool: Pool, target: Target, check: Check) -> str | None:
     except TimeoutError:
         return "no answer in time"
     except Exception as error:  # noqa: BLE001 - whatever it is, the next question must be asked
+        if is_our_own(error) and target.healthy:
+            return None  # nobody was asked
         return str(error) or type(error).__name__
     finally:
         asked.close()
@@ -88,12 +91,13 @@ async def _problem(pool: Pool, target: Target, check: Check) -> str | None:
 
 
 class _Asked(asyncio.Protocol):
-    """Reads the head of one answer."""
+    """Reads the head of one answer, past those that only announce it."""
 
     def __init__(self, pool: Pool) -> None:
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._head = ResponseHead(pool.lines)
         self._buffer = b""
+        self._read = 0
         self._transport: asyncio.Transport | None = None
 
     def ask(self, request: bytes) -> None:
@@ -112,15 +116,17 @@ class _Asked(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.status.done():
             return
+        self._read += len(data)
         self._buffer += data
-        end = self._buffer.find(HEAD_END)
-        if end < 0:
-            if len(self._buffer) > _LONGEST_HEAD:
-                self.status.set_exception(BadResponse("too long"))
-            return
         try:
-            self._head.read(self._buffer[: end + len(HEAD_END)])
-            self.status.set_result(self._head.status)
+            while (end := self._buffer.find(HEAD_END) + len(HEAD_END)) >= len(HEAD_END):
+                self._head.read(self._buffer[:end])
+                self._buffer = self._buffer[end:]
+                if self._head.status >= 200:
+                    self.status.set_result(self._head.status)
+                    return
+            if self._read > _LONGEST_HEAD:
+                self.status.set_exception(BadResponse("too long"))
         except BadResponse as error:
             self.status.set_exception(error)
 

@@ -14,7 +14,7 @@ from gateway.headers.fields import ResponseFields
 from gateway.observability.upstream_metrics import TargetState, UpstreamState
 from gateway.proxy.balancing import EJECT_SECONDS, Balance, Target, choose
 from gateway.proxy.deadlines import NEVER, Deadlines
-from gateway.proxy.failure import Failure
+from gateway.proxy.failure import Failure, is_our_own
 from gateway.proxy.heads import ResponseHead
 from gateway.proxy.renaming import RenamingConnection
 from gateway.proxy.response_lines import ResponseLines
@@ -145,8 +145,11 @@ class Pool:
 
     def released(self, connection: UpstreamConnection) -> None:
         """The connection has done its work and may be used again."""
-        target = self._target_of[connection]
-        target.failures = 0
+        self._target_of[connection].failures = 0
+        self.unneeded(connection)
+
+    def unneeded(self, connection: UpstreamConnection) -> None:
+        """Whoever the connection was for is gone: it may be used, and has proven nothing."""
         if self._queue and connection.usable:
             self._queue.popleft()[1].attach(connection)
             return
@@ -155,7 +158,7 @@ class Pool:
             return
         connection.idle_since = self.deadlines.now
         connection.deadline = self.deadlines.now + IDLE_SECONDS
-        target.idle.append(connection)
+        self._target_of[connection].idle.append(connection)
 
     def detached(self, connection: UpstreamConnection) -> None:
         """The connection became a tunnel: it may last for days, so nobody's turn waits for it.
@@ -268,16 +271,17 @@ class Pool:
     async def _connect(self, target: Target, exchange: Waiting, tried: frozenset[Target]) -> None:
         connection = self._new_connection(target)
         self._target_of[connection] = target
-        failure, text = Failure.CONNECT, "it closed the connection at once"
+        failure, text, blameless = Failure.CONNECT, "it closed the connection at once", False
         try:
             async with asyncio.timeout(exchange.connect_timeout or self.limits.connect_timeout):
                 await target.connect(lambda: connection)
         except TimeoutError:
             failure, text = Failure.CONNECT_TIMEOUT, "it did not accept in time"
         except OSError as error:
-            text = str(error)
+            text, blameless = str(error), is_our_own(error)
         except Exception:
             # Whatever it is, the client gets its answer and the place becomes free.
+            self._count_failure(target)
             self._unreachable(target, connection, exchange, failure, "unexpectedly", tried)
             raise
         else:
@@ -285,6 +289,8 @@ class Pool:
                 connection.deadline = NEVER
                 exchange.attach(connection)
                 return
+        if not blameless:
+            self._count_failure(target)
         self._unreachable(target, connection, exchange, failure, text, tried)
 
     def _unreachable(
@@ -297,7 +303,6 @@ class Pool:
         tried: frozenset[Target],
     ) -> None:
         """Try another target, since nothing was sent to this one yet, or give up."""
-        self._count_failure(target)
         tried |= {target}
         # Who has waited already is not sent from one target that is thought dead to the next.
         other = self._choose_from(tried, desperate=failure is not Failure.CONNECT_TIMEOUT)

@@ -62,6 +62,9 @@ class Keeper(Protocol):
     def released(self, connection: "UpstreamConnection") -> None:
         """The connection has done its work and may be used again."""
 
+    def unneeded(self, connection: "UpstreamConnection") -> None:
+        """Whoever the connection was for is gone: it may be used, and has proven nothing."""
+
     def answered(self, connection: "UpstreamConnection") -> None:
         """The connection has done its work, and closes."""
 

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import re
+import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -118,6 +120,12 @@ class Client:
 
     def close(self) -> None:
         self.writer.close()
+
+    def reset(self) -> None:
+        """Leave as one does who is killed."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Several targets, some of them in trouble: what the others, and clients, notice of it (H15)."""
 
 import asyncio
+import errno
 from contextlib import AsyncExitStack
 
 import pytest
@@ -289,6 +290,44 @@ async def test_each_target_hears_its_own_host(world: World, others):
     assert second.heads[0].count(b"\r\nHost:") == 1
 
 
+async def test_that_we_cannot_dial_is_no_targets_failure(world: World):
+    async def out_of_files(_factory) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    pool = world.serve_from(Target("a", out_of_files), Target("b", out_of_files))
+
+    for _ in range(4):
+        assert status(await world.send(get("/public/x"))) == 502
+
+    assert [each.failures for each in pool.targets] == [0, 0]
+    assert world.observed.failures == [("app", "connect")] * 4
+
+
+async def test_a_connection_that_nobody_waited_for_any_more_proves_nothing(world: World):
+    """Clients give up while it is opened; what it is good for, no answer has shown."""
+    may_connect = asyncio.Event()
+
+    async def slow(factory) -> object:
+        await may_connect.wait()
+        return await connecting_to(world.upstream)(factory)
+
+    pool = world.serve_from(Target("slow", slow), Target("other", refusing))
+    pool.targets[0].failures = EJECT_AFTER - 1
+    pool.targets[1].healthy = False
+    client = await world.connect()
+    client.send(get("/public/x"))
+    await until(lambda: pool.targets[0].open == 1)
+    client.reset()
+    await world.quiet()
+
+    may_connect.set()
+
+    await until(lambda: len(pool.targets[0].idle) == 1)
+    assert pool.targets[0].failures == EJECT_AFTER - 1
+    assert status(await world.send(get("/public/x"))) == 200
+    assert pool.targets[0].failures == 0
+
+
 class TestHealth:
     async def test_one_that_hangs_delays_nobodys_question(self, world: World, others):
         sick = await others()
@@ -347,6 +386,28 @@ class TestHealth:
         assert "target silent is not well: no answer in time" in caplog.text
         assert "target other is not well: nobody is there" in caplog.text
         await world.upstream.until(lambda: world.upstream.open_connections == 0)
+
+    async def test_what_is_said_before_the_answer_is_no_answer(self, world: World, others):
+        hinting = await others()
+        hinting.answer = lambda _head: b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK
+        pool = world.serve_from(target(hinting), target(world.upstream))
+        pool.targets[0].healthy = False
+        pool.keep(world.tasks.spawn("health", watch_health(pool, Check("/", 60.0))))
+
+        await until(lambda: pool.targets[0].healthy)
+
+    async def test_that_we_cannot_ask_is_not_the_targets_illness(self, world: World):
+        tries = []
+
+        async def out_of_files(_factory) -> object:
+            tries.append(1)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        pool = world.serve_from(Target("a", out_of_files), Target("b", out_of_files))
+        pool.keep(world.tasks.spawn("health", watch_health(pool, Check("/", 0.01))))
+
+        await until(lambda: len(tries) > 8)
+        assert all(each.healthy for each in pool.targets)
 
     async def test_whatever_goes_wrong_the_next_question_is_asked(self, world: World):
         tries = []
