@@ -5,19 +5,19 @@ query string, cookie, token or full session id is ever in it.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.observability.line import (
     TEXT_LIMIT,
     LineFormat,
     quoted,
-    quoted_again,
     render,
     second_prefix,
     session_hash,
     timestamp,
 )
+from gateway.recent import Recent
 
 FLUSH_AFTER_SECONDS = 0.1
 FLUSH_AT_BYTES = 256 * 1024
@@ -25,22 +25,22 @@ RENDERED_TOGETHER = 64
 PATH_LIMIT = 1024
 
 # Rendered by one % operation: a third of the cost of json.dumps, and the order of fields is fixed.
-# What comes back with most requests (%s without a name) is rendered once and remembered.
+# What comes back with most requests is written into the template first, once for all of them.
 _JSON = (
-    '{"time":"%s%03dZ","logger":"gateway.access",%s,"path":%s,"protocol":%s,"status":%d,'
-    '"bytes_in":%d,"bytes_out":%d,"duration_ms":%d.%03d,"upstream_ms":%s,%s,"request_id":%s,'
+    '{"time":"%%s%%03dZ","logger":"gateway.access","client":%s,"method":%s,"host":%s,"path":%%s,'
+    '"protocol":%s,"status":%%d,"bytes_in":%%d,"bytes_out":%%d,"duration_ms":%%.3f,'
+    '"upstream_ms":%%s,"route":%s,"user":%s,"session":%s,"decision":%s,"request_id":%%s,'
     '"user_agent":%s}\n'
 )
-_JSON_WHO = '"client":%s,"method":%s,"host":%s'
-_JSON_VERDICT = '"route":%s,"user":%s,"session":%s,"decision":%s'
 _TEXT = (
-    "time=%s%03dZ logger=gateway.access %s path=%s protocol=%s status=%d "
-    "bytes_in=%d bytes_out=%d duration_ms=%d.%03d upstream_ms=%s %s request_id=%s "
+    "time=%%s%%03dZ logger=gateway.access client=%s method=%s host=%s path=%%s "
+    "protocol=%s status=%%d bytes_in=%%d bytes_out=%%d duration_ms=%%.3f "
+    "upstream_ms=%%s route=%s user=%s session=%s decision=%s request_id=%%s "
     "user_agent=%s\n"
 )
-_TEXT_WHO = "client=%s method=%s host=%s"
-_TEXT_VERDICT = "route=%s user=%s session=%s decision=%s"
-REMEMBERED = 2048
+_USUAL_FIELDS: Final = 9
+_REMEMBERED = 1024
+_REMEMBERED_LENGTH = 1024
 
 
 class FinishedRequest(NamedTuple):
@@ -53,19 +53,20 @@ class FinishedRequest(NamedTuple):
     client: str
     method: str
     host: str
-    path: str
     protocol: str
+    route: str | None
+    user: str | None
+    session_id: str | None
+    decision: str
+    user_agent: bytes | None
+    # From here on each request has its own.
+    path: str
     status: int
     bytes_in: int
     bytes_out: int
     duration: float
     upstream: float | None
-    route: str | None
-    user: str | None
-    session_id: str | None
-    decision: str
     request_id: str
-    user_agent: bytes | None
 
 
 class AccessLog:
@@ -90,12 +91,7 @@ class AccessLog:
         self._now = now
         self._format = line_format
         self._later = later
-        in_json = line_format is LineFormat.JSON
-        self._template = _JSON if in_json else _TEXT
-        self._who = lru_cache(REMEMBERED)(partial(_who, _JSON_WHO if in_json else _TEXT_WHO))
-        self._verdict = lru_cache(REMEMBERED)(
-            partial(_verdict, _JSON_VERDICT if in_json else _TEXT_VERDICT)
-        )
+        self._templates: Recent[tuple[str | bytes | None, ...], str] = Recent(_REMEMBERED)
         self._waiting: list[tuple[float, FinishedRequest]] = []
         self._rendered: list[str] = []
         self._size = 0
@@ -138,29 +134,28 @@ class AccessLog:
         self._lines += len(waiting)
 
     def _line(self, at: float, request: FinishedRequest) -> str:
-        client, method, host, path, protocol, status, bytes_in, bytes_out = request[:8]
-        duration, upstream, route, user, session_id, decision, request_id, user_agent = request[8:]
+        usual = request[:_USUAL_FIELDS]
+        try:
+            template = self._templates[usual]
+        except KeyError:
+            template = _template(self._format, *usual)
+            if sum(len(text) for text in usual if text is not None) <= _REMEMBERED_LENGTH:
+                self._templates.keep(usual, template)
+        path, status, bytes_in, bytes_out, duration, upstream, request_id = request[_USUAL_FIELDS:]
         second = int(at)
         if second != self._second:
             self._second = second
             self._prefix = second_prefix(second)
-        # Whole numbers: a float costs three times as much to write.
-        microseconds = round(duration * 1e6)
-        return self._template % (
+        return template % (
             self._prefix,
             (at - second) * 1000,
-            self._who(client, method, host[:TEXT_LIMIT]),
             _path_again(path) if len(path) <= TEXT_LIMIT else _path(path),
-            quoted_again(protocol),
             status,
             bytes_in,
             bytes_out,
-            microseconds // 1000,
-            microseconds % 1000,
-            "null" if upstream is None else _milliseconds(upstream),
-            self._verdict(route, user and user[:TEXT_LIMIT], session_id, decision),
+            duration * 1e3,
+            "null" if upstream is None else "%.3f" % (upstream * 1e3),
             _quoted_id(request_id),
-            _agent(user_agent and user_agent[:TEXT_LIMIT]),
         )
 
     def _confession(self) -> str:
@@ -176,19 +171,28 @@ class AccessLog:
         )
 
 
-def _who(template: str, client: str, method: str, host: str) -> str:
-    return template % (quoted(client), quoted(method[:TEXT_LIMIT]), quoted(host))
-
-
-def _verdict(
-    template: str, route: str | None, user: str | None, session_id: str | None, decision: str
+def _template(
+    line_format: LineFormat,
+    client: str,
+    method: str,
+    host: str,
+    protocol: str,
+    route: str | None,
+    user: str | None,
+    session_id: str | None,
+    decision: str,
+    user_agent: bytes | None,
 ) -> str:
-    return template % (
-        _quoted_or_null(route),
-        _quoted_or_null(user),
-        _quoted_or_null(session_id and session_hash(session_id)),
-        quoted(decision),
-    )
+    """Return the line of such requests, with places for what each has of its own."""
+    session = session_id and session_hash(session_id)
+    agent = None if user_agent is None else user_agent[:TEXT_LIMIT].decode("latin-1")
+    known = (client, method, host, protocol, route, user, session, decision, agent)
+    template = _JSON if line_format is LineFormat.JSON else _TEXT
+    return template % tuple(_fixed(text) for text in known)
+
+
+def _fixed(text: str | None) -> str:
+    return "null" if text is None else quoted(text[:TEXT_LIMIT]).replace("%", "%%")
 
 
 def _path(path: str) -> str:
@@ -196,12 +200,7 @@ def _path(path: str) -> str:
     return quoted(path.partition("?")[0][:PATH_LIMIT])
 
 
-_path_again = lru_cache(REMEMBERED)(_path)
-
-
-@lru_cache(REMEMBERED)
-def _agent(user_agent: bytes | None) -> str:
-    return "null" if user_agent is None else quoted(user_agent.decode("latin-1"))
+_path_again = lru_cache(_REMEMBERED)(_path)
 
 
 def _quoted_id(request_id: str) -> str:
@@ -209,12 +208,3 @@ def _quoted_id(request_id: str) -> str:
     if request_id.isascii() and request_id.isalnum() and len(request_id) <= TEXT_LIMIT:
         return f'"{request_id}"'
     return quoted(request_id[:TEXT_LIMIT])
-
-
-def _milliseconds(seconds: float) -> str:
-    microseconds = round(seconds * 1e6)
-    return f"{microseconds // 1000}.{microseconds % 1000:03d}"
-
-
-def _quoted_or_null(text: str | None) -> str:
-    return "null" if text is None else quoted(text)

@@ -7,7 +7,6 @@ JSON that the strictest reader accepts. This is the only defence against log inj
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from functools import lru_cache
 from json import dumps
 from json.encoder import encode_basestring_ascii
 from math import isfinite
@@ -39,15 +38,6 @@ def quoted(text: str) -> str:
     # A lone surrogate (undecodable bytes) is refused by strict JSON readers: U+FFFD stands for it.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return encode_basestring_ascii(whole).replace("\x7f", "\\u007f")
-
-
-@lru_cache(maxsize=256)
-def quoted_again(text: str | None) -> str:
-    """Return what `quoted` does, remembered: for words that come back with most requests.
-
-    Callers cut the text first, so that what is remembered stays small.
-    """
-    return "null" if text is None else quoted(text)
 
 
 def session_hash(session_id: str) -> SessionHash:

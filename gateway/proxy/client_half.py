@@ -245,8 +245,8 @@ class ClientHalf(ClientWire):
             self._transport.write(head + body)
         self._listening.plane.observer.request_finished(
             FinishedRequest(
-                *(self.peer, method, "", "", self.version, status, 0, len(body), 0.0, None),
-                *(None, None, None, f"refuse:{reason}", "", None),
+                *(self.peer, method, "", self.version, None, None, None, f"refuse:{reason}", None),
+                *("", status, 0, len(body), 0.0, None, ""),
             )
         )
         self._linger()

@@ -179,6 +179,37 @@ def test_overlong_values_are_cut():
     assert len(sink.lines[0]) < 3_000
 
 
+@pytest.mark.parametrize("name", ["client", "host", "route", "user", "decision", "request_id"])
+@pytest.mark.parametrize("line_format", LineFormat)
+def test_a_percent_sign_is_nothing_special(name, line_format):
+    log, sink = make(line_format)
+
+    for _ in range(2):
+        note(log, **{name: "100%s %d %%"}, user_agent=b"%s%%", path="/%2541%s")
+    log.flush()
+
+    first, second = sink.lines
+    assert first == second
+    assert first.count('"100%s %d %%"') == 1
+    assert first.count('"%s%%"') == 1
+    assert first.count('"/%2541%s"') == 1
+
+
+def test_what_is_remembered_of_requests_is_bounded_in_number_and_in_length():
+    log, sink = make()
+
+    for number in range(5000):
+        note(log, user=f"user{number}")
+    log.flush()
+    kept = log._templates.held()
+    note(log, user="new", user_agent=b"a" * 30_000)
+    log.flush()
+
+    assert 1024 <= kept <= 2048
+    assert log._templates.held() == kept
+    assert len(sink.lines) == 5001
+
+
 def test_the_time_follows_the_clock_within_and_across_seconds():
     clock = FakeClock(1_800_000_000.25)
     log, sink = make(clock=clock)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from gateway.observability.line import (
     LineFormat,
     quoted,
-    quoted_again,
     render,
     session_hash,
     timestamp,
@@ -49,11 +48,6 @@ def test_r10_quoted_text_is_printable_and_reads_back_except_for_lone_surrogates(
 )
 def test_control_bytes_are_written_as_escapes(text, result):
     assert quoted(text) == result
-    assert quoted_again(text) == result
-
-
-def test_nothing_is_written_as_null():
-    assert quoted_again(None) == "null"
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES))

@@ -12,8 +12,8 @@ from tests.fakes import FakeClock
 from tests.observability.test_metrics import samples
 
 REQUEST = FinishedRequest(
-    "203.0.113.9", "GET", "app.example.org", "/a", "HTTP/1.1", 200, 0, 5, 0.1, 0.09, "/*",
-    "alice", "AAAA", "forward", "00000001", b"curl/8",
+    "203.0.113.9", "GET", "app.example.org", "HTTP/1.1", "/*", "alice", "AAAA", "forward",
+    b"curl/8", "/a", 200, 0, 5, 0.1, 0.09, "00000001",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from gateway.headers.cookies import our_cookies
 from gateway.headers.fields import RequestFields, ResponseFields
 from gateway.headers.identity import IdentityHeaders
 from gateway.identity.principal import Principal
+from gateway.observability.access_log import FinishedRequest
 from gateway.observability.audit import AuditEvent
 from gateway.observability.metrics import Metrics
 from gateway.observability.observer import Observer
@@ -56,7 +57,7 @@ class Observed(Observer):
     def __init__(self, access_log, metrics) -> None:
         super().__init__(access_log, metrics)
         self.logs_requests = True
-        self.requests: list[tuple] = []
+        self.requests: list[FinishedRequest] = []
         self.events: list[AuditEvent] = []
         self.failures: list[tuple[str, str]] = []
         self.upstream_error = lambda upstream, kind: self.failures.append((upstream, kind))

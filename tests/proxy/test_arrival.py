@@ -59,7 +59,7 @@ async def test_the_address_of_the_header_is_the_clients_in_log_and_app(
     assert status(await connection.answer()) == 200
 
     assert await told(world) == (client, client)
-    assert {fields[0] for fields in world.observed.requests} == {client.decode()}
+    assert {told.client for told in world.observed.requests} == {client.decode()}
     assert len(world.upstream.heads) == 2
 
 

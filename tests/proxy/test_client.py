@@ -67,7 +67,7 @@ async def test_h13_a_refused_head_request_gets_a_head_alone(world: World, refuse
 
     assert status(answer) == told
     assert answer.endswith(b"\r\n\r\n")
-    assert [fields[1] for fields in world.observed.requests] == ["HEAD"]
+    assert [told.method for told in world.observed.requests] == ["HEAD"]
 
 
 async def test_an_idle_connection_is_closed_after_its_time_and_not_before(world: World):

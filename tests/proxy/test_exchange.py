@@ -416,4 +416,4 @@ async def test_a_request_of_1_1_after_one_of_1_0_is_answered_as_1_1(world: World
     client.send(familiar)
 
     assert b"\r\nConnection:" not in await client.answer()
-    assert world.observed.requests[-1][4] == "1.1"
+    assert world.observed.requests[-1].protocol == "1.1"

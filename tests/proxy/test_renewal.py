@@ -140,7 +140,7 @@ async def test_a_client_that_leaves_meanwhile_costs_the_renewal_nothing(world: W
     await until(lambda: len(world.tasks) == 0)
 
     assert world.upstream.received == []
-    assert [fields[5] for fields in world.observed.requests] == [499]
+    assert [told.status for told in world.observed.requests] == [499]
 
 
 async def test_an_error_in_a_renewal_is_a_500_and_is_reported_once(world: World):

@@ -169,7 +169,7 @@ async def test_w5_all_that_the_app_sent_arrives_before_the_client_is_closed(worl
     client.close()
     await world.quiet()
     await until(lambda: not world.observed.decisions[1:])
-    assert world.observed.requests[0][7] == len(data)
+    assert world.observed.requests[0].bytes_out == len(data)
 
 
 async def test_w5_all_that_the_client_sent_arrives_before_the_app_is_closed(world: World, app: App):
