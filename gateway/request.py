@@ -119,6 +119,7 @@ _OVERLONG = re.compile(
     rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|\xf8[\x80-\x87]|\xfc[\x80-\x83]"
 )
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]")
+_PORT = re.compile(r"[0-9]{1,5}")
 _MAX_PORT = 65535
 
 
@@ -145,7 +146,7 @@ def parse_authority(raw: str) -> Authority:
     host, colon, port = raw.rpartition(":")
     if not colon or raw.endswith("]"):
         host, port = raw, ""
-    elif port and not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+    elif port and not (_PORT.fullmatch(port) and int(port) <= _MAX_PORT):
         raise BadRequest("the Host header names no valid port")
     if not _HOST.fullmatch(host) or (host[0] == "[" and not _is_ipv6(host[1:-1])):
         raise BadRequest("the Host header is not a host name")

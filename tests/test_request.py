@@ -148,6 +148,8 @@ def test_p6_hosts_compare_without_case_port_or_trailing_dot(raw, authority):
             "a\x00b",
             "..",
             "host?",
+            "host:000080",
+            "host:" + "1" * 5000,
         ),
     ],
 )
