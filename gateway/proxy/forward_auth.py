@@ -4,39 +4,62 @@ Only a trusted proxy may say which request it asks about (CVE-2026-40575); whoev
 no more than whether the credentials that came along are good.
 """
 
+from collections.abc import Mapping
+
 from gateway.headers.identity import IdentityHeaders
 from gateway.pipeline import Authenticated, Decision, Forward, Refuse
-from gateway.request import BadRequest, Request, parse_authority, parse_target
+from gateway.request import Authority, BadRequest, Request, parse_authority, parse_target
 
 
 def original_request(request: Request) -> Request | None:
     """Return the request that the other proxy asks about, None if it does not say.
 
     Traefik and Caddy send X-Forwarded-Method, -Proto, -Host and -Uri; nginx recipes X-Original-URL
-    or -URI, and -Method. Raises BadRequest.
+    or -URI, and -Method. Where several are there they must agree. Raises BadRequest.
     """
     headers = request.headers
-    target = headers.get("x-forwarded-uri") or headers.get("x-original-uri")
+    targets = _said(headers, "x-forwarded-uri", "x-original-uri")
+    methods = _said(headers, "x-forwarded-method", "x-original-method")
     scheme, authority = request.scheme, request.authority
-    if target is None:
-        url = headers.get("x-original-url")
-        if url is None:
-            return None
-        scheme, separator, rest = url.partition("://")
-        if not separator:
-            raise BadRequest("X-Original-URL is not a URL.")
-        host, slash, path = rest.partition("/")
-        authority, target = parse_authority(host), f"/{path}" if slash else "/"
+    url = headers.get("x-original-url")
+    if url is not None:
+        scheme, named, target = _parts_of(url)
+        if targets and named != authority:
+            raise BadRequest("It is said in two ways which host is asked about.")
+        authority = named
+        targets.add(target)
+    if len(targets) > 1 or len(methods) > 1:
+        raise BadRequest("It is said in two ways which request is asked about.")
+    if not targets:
+        return None
     return Request(
-        headers.get("x-forwarded-method") or headers.get("x-original-method") or "GET",
+        methods.pop() if methods else "GET",
         scheme,
         authority,
-        parse_target(target),
+        parse_target(targets.pop()),
         request.noted,
         request.cookie,
         request.client,
         upgrade=headers.get("upgrade", "").lower() == "websocket",
     )
+
+
+def _said(headers: Mapping[str, str], *names: str) -> set[str]:
+    """Return all that is said under *names*.
+
+    A proxy replaces the headers of its own dialect only; those of another are its client's, who
+    must not be able to choose what is asked about.
+    """
+    return {headers[name] for name in names if name in headers}
+
+
+def _parts_of(url: str) -> tuple[str, Authority, str]:
+    """Split X-Original-URL into scheme, authority and target. Raises BadRequest."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise BadRequest("X-Original-URL is not a URL.")
+    host, slash, path = rest.partition("/")
+    return scheme, parse_authority(host), f"/{path}" if slash else "/"
 
 
 def status_and_lines(decision: Decision, identity: IdentityHeaders) -> tuple[int, bytes]:

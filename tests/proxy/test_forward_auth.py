@@ -90,6 +90,47 @@ async def test_p1_a_path_that_cannot_be_read_is_not_let_through(world: World, pa
     assert status(answer) == 400
 
 
+@pytest.mark.parametrize(
+    ("proxys", "clients"),
+    [
+        (NGINX, "X-Forwarded-Uri: /public/x"),
+        (NGINX_URI, "X-Forwarded-Uri: /public/x"),
+        (NGINX_URI, "X-Original-URL: http://localhost/public/x"),
+        (TRAEFIK, "X-Original-URL: http://localhost/public/x"),
+        (TRAEFIK, "X-Original-URI: /public/x"),
+        (TRAEFIK, "X-Original-URL: http://elsewhere/admin/x"),
+        (NGINX, "X-Forwarded-Method: POST"),
+        (TRAEFIK, "X-Original-Method: HEAD"),
+        (NGINX, "X-Forwarded-Uri:"),
+    ],
+)
+async def test_i4_what_a_client_adds_in_another_dialect_chooses_nothing(
+    world: World, proxys, clients
+):
+    """A proxy replaces the headers that it sets, and passes on those of other dialects."""
+    trust(world)
+    told = [line.format("/admin/x") for line in proxys]
+
+    for raw in (asks(world, *told, clients), asks(world, clients, *told)):
+        assert status(await world.send(raw)) == 400
+
+
+async def test_a_request_described_alike_in_several_dialects_is_one(world: World):
+    trust(world)
+    told = [line.format("/public/x") for line in (*TRAEFIK, *NGINX, *NGINX_URI[:1])]
+
+    assert status(await world.send(asks(world, *told, subject=None))) == 200
+
+
+@pytest.mark.parametrize("line", ["X-Forwarded-Uri:", "X-Original-URL:", "X-Original-URI:"])
+async def test_i9_a_proxy_that_says_nothing_where_it_should_is_not_taken_for_one_that_does_not_ask(
+    world: World, line
+):
+    trust(world)
+
+    assert status(await world.send(asks(world, line))) == 400
+
+
 async def test_a_person_is_told_where_to_sign_in(world: World):
     trust(world)
     told = (*(line.format("/x?y=1") for line in TRAEFIK), "Sec-Fetch-Mode: navigate")
