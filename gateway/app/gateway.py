@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from gateway.app.certificate import Certificate
+from gateway.app.descriptors import make_room
 from gateway.app.foundation import Foundation
 from gateway.app.generation import Generation, build
 from gateway.app.libraries import check_libraries
@@ -50,6 +51,7 @@ class Gateway:
             self._certificate = Certificate(generation.certificate)
             foundation.tasks.spawn("watch the certificate", self._certificate.watch())
         foundation.pipeline = generation.plane.pipeline
+        _make_room(generation.config)
         gauges = foundation.observation.metrics.gauges
         gauges.connections = lambda: float(len(self._listener))
         gauges.signing_key_age_seconds = self._key_age
@@ -81,6 +83,7 @@ class Gateway:
         """Serve every request from the next one on as *generation* says."""
         self.generation = generation
         self._in_force_since = time.time()
+        _make_room(generation.config)
         self.foundation.pipeline = generation.plane.pipeline
         self._listener.plane = generation.plane
         self.foundation.observation.follow(generation.config.log)
@@ -112,6 +115,12 @@ class Gateway:
         self.draining = True
         self._cut_off.set()
         await self._listener.drain(0.0)
+
+
+def _make_room(config: Config) -> None:
+    warning = make_room(config.limits, len(config.upstreams))
+    if warning is not None:
+        _log.warning("%s", warning)
 
 
 @asynccontextmanager
