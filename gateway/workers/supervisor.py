@@ -76,11 +76,14 @@ class Supervisor:
         now = time.monotonic()
         for place in self._places:
             if place.due is not None and place.due <= now:
-                try:
-                    self._start(place, signals)
-                except OSError as error:
-                    _log.error("worker %d cannot be started: %s", place.number, error)
-                    place.died(0.0, now)
+                self._try_to_start(place, signals)
+
+    def _try_to_start(self, place: Place, signals: Signals) -> None:
+        try:
+            self._start(place, signals)
+        except OSError as error:
+            _log.error("worker %d cannot be started: %s", place.number, error)
+            place.died(0.0, time.monotonic())
 
     def _children(self) -> list[Child]:
         return [place.child for place in self._places if place.child is not None]
@@ -101,7 +104,7 @@ class Supervisor:
         if not self._has_served:
             self._has_served = True
             for other in self._places[1:]:
-                self._start(other, signals)
+                self._try_to_start(other, signals)
 
     def _bury(self, place: Place) -> None:
         status = place.child.ended() if place.child else None

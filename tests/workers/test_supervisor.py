@@ -1,0 +1,53 @@
+"""The parent of the workers outlives whatever keeps one of them from being started."""
+
+import errno
+import logging
+
+import pytest
+import yaml
+
+from gateway.app.source import Source
+from gateway.workers import supervisor
+from gateway.workers.signals import Signals
+from gateway.workers.supervisor import Supervisor
+
+
+@pytest.fixture
+def parent(tmp_path):
+    (tmp_path / "users.yaml").write_text("users: {}")
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "listen": "127.0.0.1:0",
+                "workers": 3,
+                "upstreams": {"app": "http://127.0.0.1:1"},
+                "routes": [{"path": "/*", "upstream": "app"}],
+                "login": [{"users": "users.yaml"}],
+            }
+        )
+    )
+    source = Source(str(tmp_path / "config.yaml"), {})
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    parent = Supervisor(source.read(), source)
+    for each in set(root.handlers) - set(before):
+        root.removeHandler(each)
+    yield parent
+    root.setLevel(level)
+    for place in parent._places:
+        place.release()
+        place.channel.close()
+
+
+def test_where_no_process_can_be_had_for_the_others_they_are_tried_again(
+    parent, monkeypatch, caplog
+):
+    def no_more(*_arguments):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(supervisor, "fork", no_more)
+    with Signals() as signals:
+        parent._start_the_others(signals)
+
+    assert [place.due is not None for place in parent._places] == [False, True, True]
+    assert "worker 2 cannot be started" in caplog.text
