@@ -30,14 +30,16 @@ Beside = Callable[[], Awaitable[web.AppRunner]]
 
 async def serve(config: Config, source: Source | None = None, beside: Beside | None = None) -> None:
     """Serve as the only process, and *beside* the gateway another server. Raises as `running`."""
-    stopping, loop = Stopping(), asyncio.get_running_loop()
+    stopping, hang_up, loop = Stopping(), HangUp(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.asked)
+    if source is not None:
+        loop.add_signal_handler(signal.SIGHUP, hang_up.heard)
     neighbour = None if beside is None else await beside()
     try:
         async with running(config, source=source) as gateway:
             if gateway.reloading is not None:
-                loop.add_signal_handler(signal.SIGHUP, gateway.reloading.spawn)
+                hang_up.reloads(gateway.reloading.spawn)
             await stopping.wait(gateway)
     finally:
         if neighbour is not None:
@@ -58,6 +60,27 @@ def exit_code_of(work: Coroutine[None, None, None]) -> int:
         sys.stderr.write(f"{error.filename or 'a file'}: {error.strerror or error}\n")
         return 1
     return 0
+
+
+class HangUp:
+    """The wish to reload. One that comes while there is nothing to reload yet is not forgotten."""
+
+    def __init__(self) -> None:
+        self._reload: Callable[[], None] | None = None
+        self._waiting = False
+
+    def heard(self) -> None:
+        """Reload now, or as soon as that is possible."""
+        if self._reload is None:
+            self._waiting = True
+        else:
+            self._reload()
+
+    def reloads(self, reload: Callable[[], None]) -> None:
+        """Call *reload* from here on."""
+        self._reload = reload
+        if self._waiting:
+            reload()
 
 
 class Stopping:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import signal
 import socket
 import ssl
 import stat
@@ -25,6 +26,13 @@ from tests.sessions.servers import Postgres
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has something to do when *number* comes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"SigCgt:\t([0-9a-f]+)", status)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def refused(folder: Path, config, users=USERS) -> subprocess.CompletedProcess[str]:
@@ -172,6 +180,19 @@ class TestEnding:
             app.release()
             assert answer.result(10).status == 200
         assert slow.wait() == 0
+
+    def test_a_sighup_while_it_starts_is_granted_once_it_serves(self, app: EchoApp, tmp_path: Path):
+        write_users(tmp_path, USERS)
+        write_config(tmp_path, smallest(app))
+        gateway = Running(tmp_path, ["run", "-c", "config.yaml"])
+        try:
+            until(lambda: catches(gateway.process.pid, signal.SIGTERM), "it listens to signals")
+            gateway.process.send_signal(signal.SIGHUP)
+
+            gateway.said("listening on ")
+            until(lambda: gateway.events("config.reloaded"), "it has reloaded")
+        finally:
+            gateway.stop()
 
     def test_a_request_that_never_ends_is_cut_off(self, start_gateway: StartGateway, app: EchoApp):
         gateway = start_gateway(smallest(app, limits={"drain": "100ms"}))
