@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway.app.foundation import Foundation
 from gateway.app.generation import BAD_FILES, Generation, build
 from gateway.app.restart import needs_restart
-from gateway.app.source import Source, read_once, watch
+from gateway.app.source import Changes, Source, read_once, watch
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.observability.audit import AuditEvent, AuditKind
@@ -50,7 +50,20 @@ class Reloading:
 
     async def watch(self) -> None:
         """Reload whenever the file changes, or one that was read with it."""
-        await watch(self._source, lambda: read_once(self._read), self.spawn)
+        if self._source.path is None:
+            return
+        changes = Changes(self._source.fingerprint(read_once(self._read)))
+        await self._catch_up()
+        await watch(changes, lambda: self._source.fingerprint(read_once(self._read)), self.spawn)
+
+    async def _catch_up(self) -> None:
+        """Reload when the file changed after it was read, and before anybody watched it."""
+        try:
+            missed = await asyncio.to_thread(self._source.read) != self._read
+        except ConfigErrors:
+            missed = True
+        if missed:
+            self.spawn()
 
     async def reload(self) -> Sequence[str]:
         """Put the configuration as it is now in force, or return why the old one stays."""

@@ -68,13 +68,12 @@ def read_once(config: Config) -> frozenset[str]:
 
 
 async def watch(
-    source: Source, others: Callable[[], Collection[str]], changed: Callable[[], None]
+    changes: Changes, look: Callable[[], Fingerprint], changed: Callable[[], None]
 ) -> None:
-    """Look at the file of *source* and at *others* for ever."""
-    changes = Changes(source.fingerprint(others()))
-    while source.path is not None:
+    """Look for ever at what there were *changes* of."""
+    while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if changes.look(source.fingerprint(others())):
+        if changes.look(look()):
             changed()
 
 

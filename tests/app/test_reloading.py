@@ -6,6 +6,7 @@ import logging
 import pytest
 import yaml
 
+from gateway.app.gateway import running
 from gateway.app.restart import needs_restart
 from gateway.observability.audit import AuditKind
 from tests.app.conftest import HASH, Browser
@@ -299,3 +300,24 @@ async def test_the_log_level_follows(site):
         await gateway.reload()
         assert logging.getLogger().level == logging.DEBUG
     logging.getLogger().setLevel(logging.WARNING)
+
+
+async def test_a_change_between_reading_and_watching_is_not_missed(site, browsers):
+    config = site.source.read()
+    site.write(routes=[{"path": "/*", "upstream": "app", "access": "public"}])
+
+    async with running(config, source=site.source) as gateway:
+        browser = await browsers(gateway)
+        async with asyncio.timeout(5):
+            while (await browser.ask("/private")).status != 200:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_start_that_missed_nothing_reloads_nothing(site, caplog):
+    async with site.running() as gateway:
+        await asyncio.sleep(0)
+        tasks = gateway.foundation.tasks
+        async with asyncio.timeout(5):
+            await gateway.reloading._catch_up()
+        assert "reload" not in {task.get_name() for task in tasks._running}
+    assert told(caplog) == []
