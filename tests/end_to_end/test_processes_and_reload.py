@@ -48,6 +48,10 @@ class Site:
             limits={"drain": "20s"},
         )
 
+    def close(self) -> None:
+        for kept in self.connections:
+            kept.connection.close()
+
     def start(self, **sections: object) -> Running:
         self.gateway = self._start({**self.config, **sections})
         until(lambda: len(self.workers()) == self.config["workers"], "every worker listens")
@@ -87,6 +91,13 @@ class Site:
         )
         return {worker for worker, count in counted if float(count) > 0}
 
+    def connections_of(self, worker: int) -> int:
+        """Return how many clients are connected to the worker of this number."""
+        text = self.operations.get("/metrics").body.decode()
+        found = re.search(rf'gateway_connections\{{.*worker="{worker}"\}} (\d+)', text)
+        assert found, text
+        return int(found[1])
+
     def told_of_workers(self) -> dict[str, object]:
         return self.operations.get("/readyz").json()["components"]["workers"]
 
@@ -101,8 +112,7 @@ class Site:
 def site(start_gateway: StartGateway, app: EchoApp, tmp_path: Path) -> Iterator[Site]:
     site = Site(start_gateway, app, tmp_path)
     yield site
-    for kept in site.connections:
-        kept.connection.close()
+    site.close()
 
 
 def alive(pid: int) -> bool:

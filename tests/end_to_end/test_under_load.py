@@ -1,5 +1,7 @@
 """What changes, and what ends, while hundreds of requests are under way: nobody loses one (R7)."""
 
+import http.client
+import os
 import signal
 import socket
 import ssl
@@ -15,7 +17,7 @@ from tests.end_to_end.conftest import StartGateway
 from tests.end_to_end.echo_app import EchoApp
 from tests.end_to_end.load import Load
 from tests.end_to_end.running import command, until
-from tests.end_to_end.test_processes_and_reload import Site
+from tests.end_to_end.test_processes_and_reload import Kept, Site
 
 ROUTES = [
     {"path": "/x", "upstream": "app"},
@@ -31,8 +33,10 @@ def app() -> Iterator[EchoApp]:
 
 
 @pytest.fixture
-def site(start_gateway: StartGateway, app: EchoApp, tmp_path: Path) -> Site:
-    return Site(start_gateway, app, tmp_path)
+def site(start_gateway: StartGateway, app: EchoApp, tmp_path: Path) -> Iterator[Site]:
+    site = Site(start_gateway, app, tmp_path)
+    yield site
+    site.close()
 
 
 def started(site: Site, workers: int, *, tls: bool = False, **limits: object) -> Load:
@@ -120,6 +124,55 @@ def test_at_the_end_nobody_loses_a_request_that_was_taken(site: Site, workers: i
     assert set(load.statuses) == {200}
     assert load.farewells == [GOING_AWAY] * load.talking
     assert load.refused == load.kept + load.fresh + load.uploading
+
+
+def test_a_worker_that_is_killed_takes_along_its_own_connections_and_no_others(site: Site):
+    with started(site, 3) as load:
+        until(lambda: load.answered > 200 and load.said > 20, "all are at it")
+        client = site.client()
+        client.host = "localhost"
+        kept = [site.kept(client) for _ in range(30)]
+        owners = [each.worker(site.app) for each in kept]
+        lost_at_most = site.connections_of(1) + load.fresh
+
+        os.kill(site.workers()[1], signal.SIGKILL)
+
+        survivors = [who for each, who in zip(kept, owners, strict=True) if answers(each)]
+        answered = load.answered
+        until(lambda: load.answered > answered + 200, "the others go on")
+        until(lambda: len(site.workers()) == 3, "there is another")
+        until(lambda: site.kept(client).worker(site.app) not in owners, "it is given connections")
+        load.stop()
+
+    lost = set(owners) - set(survivors)
+    assert len(lost) == 1
+    assert survivors == [who for who in owners if who not in lost]
+    assert 0 < len(load.broken) <= lost_at_most
+    assert load.refused == 0
+    assert set(load.statuses) == {200}
+
+
+def answers(kept: Kept) -> bool:
+    try:
+        return kept.get("/public") == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def test_who_waits_in_the_queue_of_a_worker_that_dies_is_served_by_the_next(site: Site):
+    site.start(routes=[{"path": "/*", "upstream": "app", "access": "public"}])
+    hanging = site.workers()[1]
+    os.kill(hanging, signal.SIGSTOP)
+    with ExitStack() as opened:
+        waiting = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", site.gateway.port), 15))
+            for _ in range(32)
+        ]
+        for each in waiting:
+            each.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        os.kill(hanging, signal.SIGKILL)
+
+        assert {each.recv(12) for each in waiting} == {b"HTTP/1.1 200"}
 
 
 def silent_port(closing_later: ExitStack) -> int:
