@@ -219,7 +219,9 @@ class File(Section):
         "false",
         "Every connection begins with a PROXY protocol header (v1 or v2) of a trusted proxy.",
     )
-    workers: Workers = setting("1", "Processes that share the port; auto is one for each core.")
+    workers: Workers = setting(
+        "1", "Processes that share the port; auto is one for each core to be had."
+    )
     upstreams: dict[str, UpstreamEntry] = setting({}, "The apps behind the gateway, by name.")
     routes: tuple[RouteSection, ...] = setting([], "First match wins; no match is 404.")
     auth: AuthSection = setting({}, "Sign-in.")

@@ -4,10 +4,10 @@ Files that people write (users, certificates) are looked up beside the configura
 gateway itself makes (keys, databases) goes below the working directory, as with Prometheus.
 """
 
-import os
 from pathlib import Path
 
 from gateway.config import values
+from gateway.config.cores import usable_cores
 from gateway.config.model import File, HeadersSection, LoginSection, TokensSection
 from gateway.config.secret import Secret
 from gateway.config.units import rendered_origin
@@ -40,7 +40,7 @@ def config(file: File, folder: Path) -> values.Config:
         own_origins=own_origins(file),
         trusted_proxies=file.trusted_proxies,
         proxy_protocol=file.proxy_protocol,
-        workers=file.workers or len(os.sched_getaffinity(0)),
+        workers=file.workers or usable_cores(),
         upstreams={name: section.value(name, folder) for name, section in file.upstreams.items()},
         routes=tuple(section.value() for section in file.routes),
         auth=values.Auth(**dict(file.auth)),
