@@ -58,7 +58,7 @@ class ClientHalf(ClientWire):
 
     __slots__ = (
         *("version", "_body", "_buffer", "_exchange", "_forwarding", "_forwarding_client"),
-        *("_forwarding_for", "_forwarding_scheme", "_state", "_tunnel"),
+        *("_forwarding_for", "_forwarding_scheme", "_forwarding_version", "_state", "_tunnel"),
     )
 
     def __init__(self, listening: Listening) -> None:
@@ -73,6 +73,7 @@ class ClientHalf(ClientWire):
         self._forwarding_for: Authority | None = None
         self._forwarding_client = ""
         self._forwarding_scheme = ""
+        self._forwarding_version = ""
 
     @property
     def speaks_chunked(self) -> bool:
@@ -83,11 +84,15 @@ class ClientHalf(ClientWire):
             request.authority is not self._forwarding_for
             or request.client != self._forwarding_client
             or request.scheme != self._forwarding_scheme
+            or self.version != self._forwarding_version
         ):
             self._forwarding_for = request.authority
             self._forwarding_client = request.client
             self._forwarding_scheme = request.scheme
-            self._forwarding = forwarding_lines(request, self.peer, self._listening.plane.via)
+            self._forwarding_version = self.version
+            self._forwarding = forwarding_lines(
+                request, self.peer, self._listening.plane.via, self.version
+            )
         return self._forwarding
 
     def connection_line(self, *, keep_alive: bool) -> bytes:

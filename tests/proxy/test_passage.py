@@ -111,6 +111,18 @@ async def test_h14_the_proxies_on_the_way_are_told_to_the_next(world: World):
     assert fields(world.upstream.heads[0], "Via") == [b"1.0 fred, 1.1 other", b"1.1 gw-test"]
 
 
+async def test_h14_via_names_the_version_that_each_request_was_received_in(world: World):
+    client = await world.connect()
+    for version in ("1.0", "1.1", "1.0"):
+        client.send(
+            f"GET /public/x HTTP/{version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode()
+        )
+        await client.answer()
+
+    told = [fields(head, "Via") for head in world.upstream.heads]
+    assert told == [[b"1.0 gw-test"], [b"1.1 gw-test"], [b"1.0 gw-test"]]
+
+
 @pytest.mark.parametrize("first", ["200 OK", "206 Partial Content", "416 Range Not Satisfiable"])
 async def test_h17_encoded_bodies_ranges_and_validators_pass_untouched(world: World, first: str):
     body = gzip.compress(b"x" * 10_000_000, mtime=0)  # a bomb to whoever would unpack it
