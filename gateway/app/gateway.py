@@ -81,6 +81,7 @@ class Gateway:
 
     def put_in_force(self, generation: Generation) -> None:
         """Serve every request from the next one on as *generation* says."""
+        generation.inherit(self.generation)
         self.generation = generation
         self._in_force_since = time.time()
         _make_room(generation.config)

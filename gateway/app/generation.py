@@ -45,6 +45,17 @@ class Generation:
     plane: DataPlane
     certificate: Pair | None
 
+    def inherit(self, earlier: "Generation") -> None:
+        """Let pools that were built anew know what is known of the servers that they share."""
+        for name, upstream in self.config.upstreams.items():
+            pool, before = self.plane.upstreams[name], earlier.plane.upstreams.get(name)
+            if before is None or before is pool:
+                continue
+            known = {target.name: target for target in before.targets}
+            for target in pool.targets:
+                if target.name in known:
+                    target.inherit(known[target.name], checked=upstream.health is not None)
+
 
 async def build(config: Config, foundation: Foundation, draft: Draft) -> Generation:
     """Raises one of BAD_FILES, or OSError for another file that cannot be read."""

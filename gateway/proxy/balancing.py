@@ -48,6 +48,13 @@ class Target:
         """Whether nothing was answered since it was ejected."""
         return self.failures >= EJECT_AFTER
 
+    def inherit(self, earlier: "Target", *, checked: bool) -> None:
+        """Begin with what is known of the same server. Only the *checked* become well again."""
+        self.failures = earlier.failures
+        self.ejected_until = earlier.ejected_until
+        self.ejections = earlier.ejections
+        self.healthy = earlier.healthy or not checked
+
     def in_service(self, now: float) -> bool:
         return self.healthy and (not self.suspect or self.ejected_until <= now)
 

@@ -321,3 +321,29 @@ async def test_a_start_that_missed_nothing_reloads_nothing(site, caplog):
             await gateway.reloading._catch_up()
         assert "reload" not in {task.get_name() for task in tasks._running}
     assert told(caplog) == []
+
+
+async def test_what_is_known_of_a_server_outlives_a_change_of_its_upstream(site):
+    first, second, third = (f"http://127.0.0.1:{port}" for port in (1, 2, 3))
+    health = {"path": "/", "interval": "1h", "timeout": "1h"}
+    site.write(upstreams={"app": {"targets": [first, second], "health": health}})
+    async with site.running() as gateway:
+        before = gateway.generation.plane.upstreams["app"]
+        async with asyncio.timeout(5):
+            while any(target.healthy for target in before.targets):
+                await asyncio.sleep(0.01)
+        before.targets[0].failures, before.targets[0].ejections = 7, 2
+        before.targets[0].ejected_until = until = before.deadlines.now + 100
+
+        site.write(upstreams={"app": {"targets": [third, first], "health": health}})
+        assert await gateway.reload() == []
+        new, known = gateway.generation.plane.upstreams["app"].targets
+        assert (known.failures, known.ejections, known.ejected_until) == (7, 2, until)
+        assert not known.healthy
+        assert new.failures == new.ejections == 0
+
+        site.write(upstreams={"app": [third, first]})
+        assert await gateway.reload() == []
+        _, known = gateway.generation.plane.upstreams["app"].targets
+        assert known.failures == 7
+        assert known.healthy, "nobody would ever ask it again"
