@@ -5,13 +5,13 @@ import socket
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeGuard
 
 import aiohappyeyeballs
 
 from gateway.app.certificate import bad, no_password
 from gateway.app.names import Names
-from gateway.config.values import Target, UnixAddress, Upstream
+from gateway.config.values import Address, Target, TcpAddress, UnixAddress, Upstream
 from gateway.proxy.balancing import Connect
 
 # RFC 8305 §5: after so long without an answer, the next address is tried beside the first.
@@ -26,17 +26,20 @@ def connecting(target: Target, tls: ssl.SSLContext | None, names: Names) -> Conn
     if isinstance(address, UnixAddress):
         return _unix(address.path)
     context = tls if target.tls else None
-    if _is_number(address.host):
+    if not is_name(address):
         return _tcp(address.host, address.port, context)
     return _named(address.host, address.port, context, names)
 
 
-def _is_number(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
+def is_name(address: Address) -> TypeGuard[TcpAddress]:
+    """Whether *address* has to be looked up."""
+    if isinstance(address, UnixAddress):
         return False
-    return True
+    try:
+        ip_address(address.host)
+    except ValueError:
+        return True
+    return False
 
 
 def _unix(path: str) -> Connect:

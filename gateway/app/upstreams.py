@@ -8,8 +8,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.app.dialling import connecting, upstream_tls
+from gateway.app.dialling import connecting, is_name, upstream_tls
 from gateway.app.foundation import Foundation
+from gateway.app.moving import follow_name
 from gateway.app.shelf import Draft
 from gateway.config.values import Health, Limits, Target, UnixAddress, Upstream
 from gateway.proxy import balancing
@@ -70,16 +71,21 @@ class Pools:
                 host=_host_of(upstream),
             )
             closing.callback(pool.close)
-            if upstream.health is not None:
-                pool.keep(
-                    self._foundation.tasks.spawn(
-                        f"health of {upstream.name}",
-                        watch_health(pool, _check(upstream.health)),
-                    )
-                )
+            self._watch(pool, upstream)
             return pool
 
         return await self._draft.take(("pool", upstream, limits, _files_of(upstream)), make)
+
+    def _watch(self, pool: Pool, upstream: Upstream) -> None:
+        spawn, names = self._foundation.tasks.spawn, self._foundation.names
+        if upstream.health is not None:
+            watching = watch_health(pool, _check(upstream.health))
+            pool.keep(spawn(f"health of {upstream.name}", watching))
+        for target, configured in zip(pool.targets, upstream.targets, strict=True):
+            address = configured.address
+            if is_name(address):
+                following = follow_name(pool, target, names, address.host, address.port)
+                pool.keep(spawn(f"name of {target.name}", following))
 
     def _pool(
         self,

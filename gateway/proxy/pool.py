@@ -27,6 +27,8 @@ _LOG: Final = logging.getLogger(__name__)
 # the upstream may be closing an older one at this very moment.
 FRESH_SECONDS = 1.0
 IDLE_SECONDS = 60.0
+# However busy a connection is, one day it is opened anew: where it leads may be left by then.
+KEEP_SECONDS = 3600.0
 
 
 class Waiting(Protocol):
@@ -146,7 +148,10 @@ class Pool:
     def released(self, connection: UpstreamConnection) -> None:
         """The connection has done its work and may be used again."""
         self._target_of[connection].failures = 0
-        self.unneeded(connection)
+        if connection.keep_until > self.deadlines.now:
+            self.unneeded(connection)
+        else:
+            connection.abort()
 
     def unneeded(self, connection: UpstreamConnection) -> None:
         """Whoever the connection was for is gone: it may be used, and has proven nothing."""
@@ -211,6 +216,15 @@ class Pool:
         """Whether some target is believed to answer."""
         return any(target.in_service(self.deadlines.now) for target in self.targets)
 
+    def moved(self, target: Target, addresses: Collection[str]) -> None:
+        """*target* is at *addresses* from now on: keep no connection to where it was."""
+        for connection, leads_to in tuple(self._target_of.items()):
+            gone = _address_of(connection) not in (*addresses, None)
+            if leads_to is target and gone and connection not in self._detached:
+                connection.keep_until = 0.0
+                if connection in target.idle:
+                    connection.abort()
+
     # Choosing and dialling.
 
     def _choose(self) -> Target:
@@ -266,6 +280,7 @@ class Pool:
         else:
             connection = RenamingConnection(self, self._head, target.host)
         connection.origin = target
+        connection.keep_until = self.deadlines.now + KEEP_SECONDS
         return connection
 
     async def _connect(self, target: Target, exchange: Waiting, tried: frozenset[Target]) -> None:
@@ -322,3 +337,10 @@ class Pool:
                 "upstream %s: target %s failed %d times in a row and is left alone for %g s",
                 *(self.name, target.name, target.failures, EJECT_SECONDS),
             )
+
+
+def _address_of(connection: UpstreamConnection) -> str | None:
+    """Return where it leads; None where that has no address, or while it is being opened."""
+    transport = getattr(connection, "transport", None)
+    name = None if transport is None else transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else None

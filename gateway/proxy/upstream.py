@@ -82,7 +82,8 @@ class UpstreamConnection(asyncio.Protocol):
     """The upstream half of an exchange."""
 
     __slots__ = (
-        *("deadline", "exchange", "idle_since", "keeper", "origin", "served", "transport"),
+        *("deadline", "exchange", "idle_since", "keep_until", "keeper", "origin", "served"),
+        "transport",
         *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
         *("_held", "_interim", "_whole"),
     )
@@ -96,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.served = 0
         self.idle_since = 0.0
+        self.keep_until = NEVER
         self._head = head
         self._buffer = b""
         self._body: LengthBody | ChunkedBody | None = None

@@ -265,3 +265,40 @@ async def test_a_backlog_that_is_full_is_a_504(world: World):
     assert status(await world.send(get("/public/x"))) == 504
     for filler in (*fillers, full):
         filler.close()
+
+
+async def test_a_connection_is_not_kept_for_ever_however_busy(world: World, monkeypatch):
+    monkeypatch.setattr("gateway.proxy.pool.KEEP_SECONDS", 0.0)
+    pool = world.serve_from(connections=1)
+    world.upstream.answer = lambda head: None if b"/hold " in head else OK
+    first, second = await world.connect(), await world.connect()
+    first.send(get("/public/hold"))
+    await world.upstream.until(lambda: bool(world.upstream.heads))
+    second.send(get("/public/x"))
+    await until(lambda: len(pool._queue) == 1)
+
+    world.upstream.write(OK)
+
+    assert status(await first.rest()) == status(await second.rest()) == 200
+    assert len(world.upstream.received) == 2
+    await until(lambda: pool._open == 0)
+
+
+async def test_a_target_that_moved_keeps_no_connection_to_where_it_was(world: World):
+    pool = world.serve_from()
+    world.upstream.answer = lambda head: None if b"/hold " in head else OK
+    client = await world.connect()
+    client.send(get("/public/hold"))
+    await world.upstream.until(lambda: bool(world.upstream.heads))
+    await world.send(get("/public/x"))
+    await until(lambda: len(pool.targets[0].idle) == 1)
+
+    pool.moved(pool.targets[0], {"127.0.0.1", "127.0.0.2"})
+    assert len(pool.targets[0].idle) == 1
+
+    pool.moved(pool.targets[0], {"127.0.0.2"})
+    await until(lambda: pool._open == 1)
+    world.upstream.write(OK, 0)
+
+    assert status(await client.rest()) == 200
+    await until(lambda: pool._open == 0)
