@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -65,21 +66,29 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def gateways(starts_gateways: StartGateway, app: EchoApp) -> dict[str, Running]:
     """One gateway for each way, with access tokens that browsers keep for a second."""
-    return {
-        way: starts_gateways(
-            smallest(
-                app,
-                routes=[
-                    {"path": "/public/*", "upstream": "app", "access": "public"},
-                    {"path": "/*", "upstream": "app"},
-                ],
-                auth={"transparent_refresh": way},
-                tokens={"access_lifetime": "2s"},
-                sessions={"grace": "500ms", "delivery": "500ms"},
-            )
-        )
-        for way in WAYS
+    brief = {
+        "tokens": {"access_lifetime": "2s"},
+        "sessions": {"grace": "500ms", "delivery": "500ms"},
     }
+    return {way: starts_gateways(configured(app, way, **brief)) for way in WAYS}
+
+
+@pytest.fixture(scope="module")
+def lasting(starts_gateways: StartGateway, app: EchoApp) -> dict[str, Running]:
+    """Gateways whose access tokens outlive whatever a test does."""
+    return {way: starts_gateways(configured(app, way)) for way in WAYS}
+
+
+def configured(app: EchoApp, way: str, **sections: Any) -> dict[str, Any]:
+    return smallest(
+        app,
+        routes=[
+            {"path": "/public/*", "upstream": "app", "access": "public"},
+            {"path": "/*", "upstream": "app"},
+        ],
+        auth={"transparent_refresh": way},
+        **sections,
+    )
 
 
 @dataclass
@@ -92,6 +101,10 @@ class Visit:
 
     def expire(self) -> None:
         until(lambda: ACCESS not in self.cookies(), "the browser drops the access cookie")
+
+    def drop(self) -> None:
+        """Leave the browser without the access cookie, as one does that has dropped it."""
+        self.context.clear_cookies(name=ACCESS)
 
     def cookies(self) -> set[str]:
         return {each["name"] for each in self.context.cookies()}
@@ -118,16 +131,21 @@ def sign_in(page: Page, url: str) -> None:
 
 
 @pytest.fixture
-def visiting(gateways, chromium):
+def visiting(gateways, visiting_at):
+    return lambda way: visiting_at(gateways[way])
+
+
+@pytest.fixture
+def visiting_at(chromium):
     contexts = []
 
-    def visit(way: str) -> Visit:
+    def visit(gateway: Running) -> Visit:
         contexts.append(chromium.new_context())
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
-        sign_in(page, f"{gateways[way].url}/start")
-        assert page.url == f"{gateways[way].url}/start"
-        return Visit(gateways[way], contexts[-1], page)
+        page.set_default_timeout(30_000)
+        sign_in(page, f"{gateway.url}/start")
+        assert page.url == f"{gateway.url}/start"
+        return Visit(gateway, contexts[-1], page)
 
     yield visit
     for context in contexts:
@@ -231,9 +249,10 @@ def test_the_explicit_way_is_a_401_a_renewal_and_the_request_once_more(visiting,
 @pytest.mark.parametrize(
     ("way", "size"), [("inline", 20_000_000), ("redirect", 100_000), ("redirect", 20_000_000)]
 )
-def test_a_large_body_arrives_once_and_whole(visiting, app, way, size):
-    visit = visiting(way)
-    visit.expire()
+def test_a_large_body_arrives_once_and_whole(lasting, visiting_at, app, way, size):
+    """Each of the three times that it is sent may take longer than a token of a second lasts."""
+    visit = visiting_at(lasting[way])
+    visit.drop()
     path = f"/{way}/large-{size}"
 
     status = visit.page.evaluate(
