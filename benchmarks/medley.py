@@ -1,8 +1,8 @@
 """A medley of requests for wrk: good, anonymous, forged, unrouted and malformed ones.
 
 Addresses, queries, header blocks, made-up header names and tokens change from each to the next, so
-that every table in the gateway fills and overflows. Two in a hundred end their connection, and five
-show a token that has not been seen for long.
+that every table in the gateway fills and overflows. Two in a hundred end their connection, and two
+show a token that has not been seen for a million requests.
 """
 
 import json
@@ -41,7 +41,8 @@ function request()
   if kind == 5 then return get(path, "", "; session=" .. n) end
   if kind == 6 then return get(path, usual, "\\r\\nConnection: close") end
   if kind == 7 then return get("/public/" .. n, "forged" .. n, "") end
-  if kind < 13 then return get(path, tokens[n * 7919 %% #tokens + 1], "") end
+  local unusual = tokens[(math.floor(n / 100) * 2 + kind) %% #tokens + 1]
+  if kind < 10 then return get(path, unusual, "") end
   if kind < 50 then return get(path, usual, "") end
   -- A browser with one page open, whose header block comes again.
   return "GET " .. path .. " HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: Mozilla/5.0"

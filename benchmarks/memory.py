@@ -60,7 +60,13 @@ def _sessions(batch: int, token: Callable[[int], str]) -> Iterator[tuple[bytes, 
         yield b"/page", b"refreshToken=" + token(number).encode()
 
 
-async def send(port: int, requests: Iterator[tuple[bytes, bytes]], *, renewed: bool) -> None:
+async def send(
+    port: int,
+    requests: Iterator[tuple[bytes, bytes]],
+    *,
+    renewed: bool,
+    at_once: int = _AT_ONCE,
+) -> None:
     """Send paths with their cookies; every answer, or none, has to bring a new access token."""
 
     async def client() -> None:
@@ -74,7 +80,7 @@ async def send(port: int, requests: Iterator[tuple[bytes, bytes]], *, renewed: b
                 raise SystemExit(f"not what was to be measured: {head!r}")
         writer.close()
 
-    clients: list[Awaitable[None]] = [client() for _ in range(_AT_ONCE)]
+    clients: list[Awaitable[None]] = [client() for _ in range(at_once)]
     await asyncio.gather(*clients)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.app.certificate import BadCertificate, Pair
 from gateway.app.certificate import read as read_certificate
+from gateway.app.confirming import Confirming
 from gateway.app.foundation import Foundation
 from gateway.app.portal_server import serve_portal
 from gateway.app.renewing import renewing
@@ -22,11 +23,10 @@ from gateway.headers.fields import RequestFields
 from gateway.identity.watched_file import BadFile
 from gateway.observability.observer import Observer
 from gateway.observability.rejections import counting
-from gateway.pipeline import FORWARD_AUTH, PORTAL, Authenticated, Pipeline, Settings
+from gateway.pipeline import FORWARD_AUTH, PORTAL, Pipeline, Settings
 from gateway.policy.access import Access
 from gateway.policy.routes import Route, Routes
-from gateway.proxy.plane import DataPlane, Limits, Seen
-from gateway.tasks import Tasks
+from gateway.proxy.plane import DataPlane, Limits
 from gateway.tokens.algorithms import UnfitKey
 from gateway.tokens.assertion import AssertionSigner
 from gateway.tokens.foreign import BadKeySet
@@ -83,7 +83,7 @@ async def _plane(
         renew=renewing(
             sign_in.credentials, config.cookies, config.sessions.delivery, time.monotonic
         ),
-        seen=_seen(sign_in, foundation.tasks),
+        seen=Confirming(sign_in.lifecycle.confirm, foundation.tasks),
         now=time.time,
         monotonic=time.monotonic,
         deadlines=foundation.deadlines,
@@ -108,17 +108,6 @@ def _limits(limits: values.Limits) -> Limits:
         connections=limits.connections,
         connections_per_address=limits.connections_per_address,
     )
-
-
-def _seen(sign_in: SignIn, tasks: Tasks) -> Seen:
-    """Tell the session, once, that a generation of its tokens is in use."""
-
-    def seen(authenticated: Authenticated) -> None:
-        token = authenticated.token
-        if token.session_id:
-            tasks.spawn("confirm", sign_in.lifecycle.confirm(token.session_id, token.generation))
-
-    return seen
 
 
 async def _observer(config: Config, foundation: Foundation, draft: Draft) -> Observer:
