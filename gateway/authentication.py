@@ -147,3 +147,7 @@ class Authentication:
             or now < token.not_before - _FUTURE
             or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
         )
+
+    def is_denied(self, token: AccessToken, now: float) -> bool:
+        """Whether the end of its session was announced, however good *token* may still be."""
+        return self._denies(token.session_id, token.principal.subject, token.issued_at, now)

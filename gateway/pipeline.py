@@ -167,6 +167,10 @@ class Pipeline:
         expired = presented.has_expired(now)
         return self._authorize(request, route, None, presented, expired=expired)
 
+    def has_ended(self, authenticated: Authenticated, now: float) -> bool:
+        """Whether the end of the session was announced, however good the token may still be."""
+        return self._authentication.is_denied(authenticated.token, now)
+
     def sign_in_location(self, request: Request) -> str:
         """Where a person signs in, and comes back from to where they were going."""
         return self._location("login", request)

@@ -238,6 +238,13 @@ class Answering:
         self._stream_of = token.session_id
         self._plane.streams.add(token.session_id, token.principal.subject, self)
 
+    def _end_if_too_late(self) -> None:
+        """End what was opened for a session that has ended since the request was decided upon."""
+        if self._stream_of is not None and self.authenticated is not None:
+            plane = self._plane
+            if plane.pipeline.has_ended(self.authenticated, plane.now()):
+                self.session_ended()
+
     def _forget_head(self) -> None:
         """Keep of the request what its record will tell, as long as it may last."""
         self._lines, self._head = [], b""

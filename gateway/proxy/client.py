@@ -56,6 +56,8 @@ class ClientConnection(ClientHalf):
             self._buffer += data
             self._stop_reading()
         elif state is State.DRAIN and self._body is not None:
+            if self._writable:
+                self.deadline = self._listening.deadlines.now + self._limit_of_body()
             try:
                 self._deliver(*self._body.feed(data))
             except BadRequest:
@@ -275,13 +277,16 @@ class ClientConnection(ClientHalf):
             self._let_others_have_a_turn()
 
     def _deliver(self, decoded: bytes, after: bytes) -> None:
-        """Hand a part of the body on; *after* it, the next request may have begun."""
+        """Hand a part of the body on; the next request, *after* it, waits for an unread answer."""
         exchange, body = self._exchange, self._body
         if body is None:
             return
         if self._state is State.DRAIN:
-            if body.complete:
+            if body.complete and self._writable:
                 self._next(after)
+            elif body.complete:
+                self._state, self._buffer = _ANSWER, after
+                self._stop_reading()
         elif self._state is _BODY and exchange is not None:
             if body.complete:
                 self._state = _ANSWER

@@ -189,13 +189,17 @@ class Exchange(Answering):
     def _over_limit(self) -> bool:
         """Stop a body without a declared length that outgrows what its route takes."""
         route = self._route
-        if self.framing != CHUNKED or route is None or self.answered:
+        if self.framing != CHUNKED or route is None:
             return False
         limit = self._plane.limits.body if route.body_limit is None else route.body_limit
         if limit is None or self._bytes_in <= limit:
             return False
         self.keep_alive = False
-        self.refuse(413, Reason.LIMIT, "The request is larger than this site accepts.")
+        if self.answered:
+            # Too late to say so: the app answers while it is being asked.
+            self._finish(broken=True)
+        else:
+            self.refuse(413, Reason.LIMIT, "The request is larger than this site accepts.")
         return True
 
     # Receiving the answer.
@@ -219,6 +223,7 @@ class Exchange(Answering):
         if head.noted.get("content-type", b"")[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM:
             self._remember_stream()
             self._forget_head()
+            self._end_if_too_late()
 
     def _answer_lines(self, head: ResponseHead) -> list[bytes]:
         plane, pool = self._plane, self._pool
@@ -267,6 +272,7 @@ class Exchange(Answering):
         parts = [b"HTTP/1.1 101 Switching Protocols", *self._answer_lines(head), upgraded]
         self._forget_head()
         self._tunnel = self._client.begin_tunnel(upstream, b"".join(parts), data, self._tunnel_over)
+        self._end_if_too_late()
 
     def upstream_failed(self, failure: Failure, text: str) -> None:
         """The answer will not come, or not be whole."""

@@ -85,7 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         *("deadline", "exchange", "idle_since", "keep_until", "keeper", "origin", "served"),
         "transport",
         *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
-        *("_held", "_interim", "_whole"),
+        *("_full", "_held", "_interim", "_whole"),
     )
     transport: asyncio.Transport
 
@@ -105,6 +105,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep_alive = False
         self._until_close = False
         self._held = False
+        self._full = False
         self._interim = 0
         self._whole = False
         self._closing = False
@@ -194,15 +195,18 @@ class UpstreamConnection(asyncio.Protocol):
     def _how_it_was_lost(self) -> Failure:
         if self._answering or self._buffer or self._interim:
             return Failure.CUT_OFF
-        return Failure.STALE if self.served else Failure.CLOSED
+        # Kept without having served: whoever it was opened for had left meanwhile.
+        return Failure.STALE if self.served or self.idle_since else Failure.CLOSED
 
     def pause_writing(self) -> None:
+        self._full = True
         exchange = self.exchange
         if exchange is not None:
             self.deadline = self.keeper.deadlines.now + exchange.body_timeout
             exchange.upstream_paused()
 
     def resume_writing(self) -> None:
+        self._full = False
         exchange = self.exchange
         if exchange is not None:
             if not self._answering:
@@ -320,7 +324,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.served += 1
         self._answering = False
         self._body = None
-        reusable = self._keep_alive and not after
+        # What was answered unread is still to be read, before anything else that is sent.
+        reusable = self._keep_alive and not after and not self._full
         if self._held:
             self._held = False
             self.transport.resume_reading()

@@ -1,0 +1,54 @@
+"""An app whose every move the test makes: it accepts, and does nothing else by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.proxy.balancing import Target
+from tests.proxy.conftest import Client, World, connecting_to
+
+
+class AppByHand:
+    """`accepted` gives the app's end of each connection in turn."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._waiting: asyncio.Queue[Client] = asyncio.Queue()
+        self._clients: list[Client] = []
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 16)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        for client in self._clients:
+            client.writer.transport.abort()
+        if self._server is not None:
+            self._server.close()
+
+    async def accepted(self) -> Client:
+        async with asyncio.timeout(10):
+            return await self._waiting.get()
+
+    @property
+    def connections(self) -> int:
+        """How many were accepted in all."""
+        return len(self._clients)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = Client(reader, writer)
+        self._clients.append(client)
+        self._waiting.put_nowait(client)
+
+
+@asynccontextmanager
+async def app_by_hand(world: World, **options) -> AsyncIterator[AppByHand]:
+    """Serve from such an app. Options of Pool, or of PoolLimits."""
+    app = AppByHand()
+    await app.start()
+    world.serve_from(Target("by-hand", connecting_to(app)), **options)
+    try:
+        yield app
+    finally:
+        await app.stop()
