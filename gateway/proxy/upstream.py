@@ -276,7 +276,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._until_close = True
             exchange.response_started(head, framing, rest)
             return
-        if framing == 0 and head.status == 204 and announces_body(head):
+        if framing == 0 and announces_body(head):
+            # To HEAD that is its right; but who is mistaken there sends it a moment later.
             self._keep_alive = False
         if framing == len(rest):
             # The usual answer is whole already: one write, and no body to follow.

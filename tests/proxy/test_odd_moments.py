@@ -131,6 +131,36 @@ async def test_h17_a_connection_full_of_an_unread_body_carries_no_other_request(
     assert status(await client.answer()) == 200
 
 
+# Answers without a body whose body comes all the same.
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 42\r\n\r\n"),
+    ],
+)
+async def test_h13_a_body_announced_where_none_can_be_never_becomes_anothers_answer(
+    world: World, app: AppByHand, method, answer
+):
+    first, second = await world.connect(), await world.connect()
+    first.send(get("/public/x", method=method, connection="keep-alive"))
+    asked = await app.accepted()
+    await asked.head()
+    asked.send(answer)
+    await first.head()
+
+    second.send(KEPT)
+    again = await app.accepted()
+    await again.head()
+    asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    again.send(OK)
+
+    assert (await second.answer()).endswith(b"\r\n\r\nok")
+
+
 # A session that ends between the decision and the answer.
 
 
