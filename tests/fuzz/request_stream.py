@@ -126,7 +126,7 @@ def _well_formed(request: Message) -> None:
     names = [name.lower() for name, _ in request.fields]
     if len(request.values(b"host")) != 1:
         raise Finding("not exactly one Host")
-    if request.values(b"via")[-1:] != [b"1.1 gw-test"]:
+    if not b"".join(request.values(b"via")[-1:]).endswith(b" gw-test"):
         raise Finding("we are not the last in Via")
     for name, value in request.fields:
         lowered, fold = name.lower(), folded(name)
@@ -169,7 +169,10 @@ def _same(arrived: Message, sent: Message) -> bool:
         authority = re.match(rb"[^/?]*", rest)
         target = rest[authority.end() if authority else 0 :]
         target = target if target.startswith(b"/") else b"/" + target
-    return (arrived.method, arrived.target, arrived.body) == (sent.method, target, sent.body)
+    via = f"{sent.version} gw-test".encode()
+    return (arrived.method, arrived.target, arrived.body, arrived.values(b"via")[-1]) == (
+        *(sent.method, target, sent.body, via),
+    )
 
 
 def _methods(sent: bytes, expected: list[Message]) -> list[str]:
