@@ -5,13 +5,16 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.command import _told, grow, guided_is_there, unguided
+from tests.fuzz.command import Run, _told, grow, guided_is_there, unguided
 from tests.fuzz.reader import requests_in
 from tests.fuzz.request_stream import _serve
 from tests.fuzz.response_stream import _ASKED, _answer
@@ -42,12 +45,32 @@ def test_every_input_of_the_corpus_holds(target: Target):
             raise
 
 
-def test_a_short_burst_finds_nothing(target: Target, tmp_path: Path):
-    """Guided by coverage; where atheris has no wheel, the blind run is all that there is."""
+@pytest.fixture(scope="module")
+def bursts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Run]]]:
+    """The bursts of all chosen targets, on all cores at once."""
     if not guided_is_there():
         pytest.skip("atheris is not installed: pip install '.[dev]' on Linux x86-64")
 
-    done = grow(target, BURST_SECONDS, SEED, tmp_path / "grown", tmp_path / "found")
+    def burst(target: Target) -> Run:
+        folder = tmp_path_factory.mktemp("burst")
+        return grow(target, BURST_SECONDS, SEED, folder / "grown", folder / "found")
+
+    chosen = [
+        item.callspec.params["target"]
+        for item in request.session.items
+        if "bursts" in getattr(item, "fixturenames", ())
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        begun = {name: pool.submit(burst, TARGETS[name]) for name in chosen}
+        yield begun
+        pool.shutdown(cancel_futures=True)
+
+
+def test_a_short_burst_finds_nothing(target: Target, bursts: dict[str, Future[Run]]):
+    """Guided by coverage; where atheris has no wheel, the blind run is all that there is."""
+    done = bursts[target.name].result()
 
     assert not done.failed, done.told
     assert done.executions > len(list(target.corpus.iterdir()))
