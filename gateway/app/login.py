@@ -22,11 +22,15 @@ async def build_directory(
     login: Sequence[Login],
     *,
     registration: bool,
+    threads: int,
     now: Callable[[], float],
     closing: AsyncExitStack,
 ) -> Directory:
-    """Return the directory of everybody who may sign in. Raises BadFile for a bad users file."""
-    passwords = Passwords()
+    """Return the directory of everybody who may sign in; *threads* hash passwords for it.
+
+    Raises BadFile for a bad users file.
+    """
+    passwords = Passwords(threads=threads)
     closing.callback(passwords.close)
     sources: dict[str, UserSource] = {}
     providers: dict[str, LoginProvider] = {}

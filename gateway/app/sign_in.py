@@ -9,9 +9,11 @@ from gateway.app.keys import Keys
 from gateway.app.login import build_directory
 from gateway.app.shelf import Draft
 from gateway.app.verifying import Verifying, verifying
+from gateway.config.cores import usable_cores
 from gateway.config.values import Config
 from gateway.credentials import Credentials
 from gateway.identity.directory import Directory
+from gateway.identity.passwords import threads_for
 from gateway.sessions.lifecycle import Lifecycle, Settings
 from gateway.sessions.rotation import Rules
 from gateway.tokens.access import Signer, Verifier
@@ -104,7 +106,11 @@ async def _directory(config: Config, draft: Draft) -> Directory:
 
     async def make(closing: AsyncExitStack) -> Directory:
         return await build_directory(
-            config.login, registration=registration, now=time.time, closing=closing
+            config.login,
+            registration=registration,
+            threads=threads_for(usable_cores(), config.workers),
+            now=time.time,
+            closing=closing,
         )
 
     return await draft.take(("directory", config.login, registration), make)

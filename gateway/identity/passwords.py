@@ -5,7 +5,6 @@ at once (`Busy`), so that a flood of sign-ins costs bounded memory and delays no
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
@@ -27,11 +26,8 @@ class Busy(ProviderUnavailable):
 class Passwords:
     """Makes and checks hashes."""
 
-    def __init__(
-        self, *, threads: int | None = None, queue: int = 64, cost: Cost | None = None
-    ) -> None:
+    def __init__(self, *, threads: int = 1, queue: int = 64, cost: Cost | None = None) -> None:
         self.cost = cost or Cost()
-        threads = threads or default_threads()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
         self._room = BoundedSemaphore(threads + queue)
 
@@ -78,6 +74,8 @@ class Passwords:
             raise ProviderUnavailable("a password hash could not be computed") from failure
 
 
-def default_threads() -> int:
-    """Leave one core to the event loop; more than four cost memory and gain little."""
-    return max(1, min(4, (os.cpu_count() or 1) - 1))
+def threads_for(cores: int, workers: int) -> int:
+    """Return how many each worker has: a core is left to every event loop, so that people who sign
+    in hold up nobody's requests; more than four cost memory and gain little.
+    """
+    return max(1, min(4, cores // workers - 1))

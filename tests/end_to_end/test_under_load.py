@@ -152,6 +152,22 @@ def test_a_worker_that_is_killed_takes_along_its_own_connections_and_no_others(s
     assert set(load.statuses) == {200}
 
 
+def test_a_worker_that_is_told_to_end_is_replaced_and_nobody_loses_anything(site: Site):
+    with started(site, 3) as load:
+        until(lambda: load.answered > 200 and load.said > 20, "all are at it")
+        os.kill(site.workers()[1], signal.SIGTERM)
+        site.gateway.said("worker 1 ended with exit code 0")
+        until(lambda: len(site.workers()) == 3, "there is another")
+        answered = load.answered
+        until(lambda: load.answered > answered + 200, "requests go on")
+        load.stop()
+
+    assert load.broken == []
+    assert load.refused == 0
+    assert set(load.statuses) == {200}
+    assert set(load.farewells) <= {GOING_AWAY}
+
+
 def answers(kept: Kept) -> bool:
     try:
         return kept.get("/public") == 200

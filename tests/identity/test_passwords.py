@@ -8,7 +8,7 @@ import pytest
 
 from gateway.identity import password_hashes
 from gateway.identity.password_hashes import Cost, make
-from gateway.identity.passwords import Busy, Passwords, default_threads
+from gateway.identity.passwords import Busy, Passwords, threads_for
 from gateway.identity.provider import ProviderUnavailable
 
 CHEAP = Cost(memory_kib=8, passes=1)
@@ -108,4 +108,11 @@ def test_the_decoy_and_the_age_of_hashes_follow_the_cost(passwords):
     assert passwords.decoy() == password_hashes.decoy(CHEAP)
     assert not passwords.outdated(passwords.decoy())
     assert passwords.outdated("$2b$04$" + "a" * 53)
-    assert 1 <= default_threads() <= 4
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads"),
+    [(1, 1, 1), (2, 1, 1), (4, 1, 3), (64, 1, 4), (4, 2, 1), (8, 2, 3), (8, 8, 1), (2, 8, 1)],
+)
+def test_a_core_is_left_to_each_event_loop(cores: int, workers: int, threads: int):
+    assert threads_for(cores, workers) == threads
