@@ -14,7 +14,7 @@ from gateway.proxy.client import ClientConnection
 from gateway.proxy.client_wire import written_address
 from gateway.proxy.incoming import is_trusted
 from gateway.proxy.listening import Admission, Listening
-from gateway.proxy.proxy_header import BadProxyHeader, missing, source_of
+from gateway.proxy.proxy_header import BadProxyHeader, missing, says_tls, source_of
 
 _SECONDS_AT_THE_END: Final = 2.0
 
@@ -115,6 +115,8 @@ class Arrival:
         source = source_of(head)
         self.over()
         self.peer = self._proxy if source is None else source
+        if says_tls(head):
+            self._listening = self._listening.over_tls
         return self._listening.admit(self) is not Admission.DROPPED
 
     async def _hand_over(self) -> None:

@@ -13,7 +13,7 @@ from gateway.proxy.accepting import Accepting, accept_waiting
 from gateway.proxy.arrival import Arrival
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
-from gateway.proxy.listening import Admission, Connection
+from gateway.proxy.listening import Admission, Connection, OverTls
 from gateway.proxy.plane import DataPlane
 
 BACKLOG = 1024
@@ -40,6 +40,7 @@ class Listener:
         self._servers: list[asyncio.Server | Accepting] = []
         self._bound: list[socket.socket] = []
         self._empty = asyncio.Event()
+        self.over_tls = OverTls(self)
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen on *host*:*port* (0: any free one) and return the port."""

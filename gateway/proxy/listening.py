@@ -1,9 +1,11 @@
 """A listener as its connections see it."""
 
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Protocol
 
 from gateway.proxy.deadlines import Deadlines
+from gateway.proxy.familiar import FamiliarHeads
 from gateway.proxy.plane import DataPlane
 
 
@@ -35,9 +37,17 @@ class Connection(Protocol):
 class Listening(Protocol):
     """Where the connection gets what all share, and tells that it is there."""
 
-    plane: DataPlane
     deadlines: Deadlines
-    draining: bool
+
+    @property
+    def plane(self) -> DataPlane: ...
+
+    @property
+    def draining(self) -> bool: ...
+
+    @property
+    def over_tls(self) -> "Listening":
+        """The same, for those whose proxy says that they came to it over TLS."""
 
     def admit(self, connection: Connection) -> Admission:
         """Count the connection, and decide whether it may stay."""
@@ -46,3 +56,33 @@ class Listening(Protocol):
 
     def refused(self, peer: str, why: str) -> None:
         """A connection from *peer* brought no header, and gets no answer."""
+
+
+class OverTls:
+    """A listener as those see it who came over TLS, as the proxy says that ended it for us."""
+
+    def __init__(self, listening: Listening) -> None:
+        self.deadlines = listening.deadlines
+        self.admit = listening.admit
+        self.forget = listening.forget
+        self.refused = listening.refused
+        self._listening = listening
+        self._plane: DataPlane | None = None
+        self._plain: DataPlane | None = None
+
+    @property
+    def plane(self) -> DataPlane:
+        """The plane in force, but for the scheme, and what is remembered with it."""
+        plain = self._listening.plane
+        if self._plane is None or plain is not self._plain:
+            self._plain = plain
+            self._plane = replace(plain, scheme="https", familiar=FamiliarHeads())
+        return self._plane
+
+    @property
+    def draining(self) -> bool:
+        return self._listening.draining
+
+    @property
+    def over_tls(self) -> "OverTls":
+        return self

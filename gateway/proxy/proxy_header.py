@@ -5,6 +5,7 @@ No byte behind the header is ever asked for: what follows belongs to TLS or HTTP
 """
 
 import re
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -36,6 +37,8 @@ _TCP6: Final = 0x21
 # By family and transport: the bytes that addresses and ports take (§2.2).
 _ADDRESSES: Final = {0x00: 0, _TCP4: 12, 0x12: 12, _TCP6: 36, 0x22: 36, 0x31: 216, 0x32: 216}
 _TLV_CRC32C: Final = 0x03
+_TLV_SSL: Final = 0x20
+_CLIENT_SSL: Final = 0x01
 
 
 class BadProxyHeader(Exception):
@@ -61,6 +64,17 @@ def source_of(head: bytes) -> str | None:
     Raises BadProxyHeader.
     """
     return _source_of_v2(head) if head.startswith(_V2) else _source_of_v1(head)
+
+
+def says_tls(head: bytes) -> bool:
+    """Whether the proxy says in a whole header that the client came to it over TLS (§2.2.6).
+
+    Only version 2 has a word for it. Raises BadProxyHeader.
+    """
+    if not head.startswith(_V2) or head[12] == _LOCAL:
+        return False
+    extensions = _extensions(head, _V2_START + _ADDRESSES[head[13]])
+    return any(kind == _TLV_SSL and said[:1] and said[0] & _CLIENT_SSL for kind, said in extensions)
 
 
 def _missing_of_v1(head: bytes) -> int:
@@ -122,16 +136,22 @@ def _source_of_v2(head: bytes) -> str | None:
 
 
 def _check_extensions(head: bytes, at: int) -> None:
-    """Walk over the TLVs; of all that they may say only the checksum matters here (§2.2.4)."""
+    """Walk over the TLVs, and hold the header against its checksum if there is one (§2.2.4)."""
+    for kind, said in _extensions(head, at):
+        at += 3 + len(said)
+        if kind == _TLV_CRC32C:
+            without = head[: at - len(said)] + bytes(len(said)) + head[at:]
+            if len(said) != 4 or int.from_bytes(said) != crc32c(without):
+                raise BadProxyHeader("the checksum of its PROXY protocol header is wrong")
+
+
+def _extensions(head: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the type and the value of each TLV."""
     while at < len(head):
-        length = int.from_bytes(head[at + 1 : at + 3])
-        end = at + 3 + length
+        end = at + 3 + int.from_bytes(head[at + 1 : at + 3])
         if at + 3 > len(head) or end > len(head):
             raise BadProxyHeader("an extension of its PROXY protocol header is cut off")
-        if head[at] == _TLV_CRC32C:
-            without = head[: at + 3] + bytes(length) + head[end:]
-            if length != 4 or int.from_bytes(head[at + 3 : end]) != crc32c(without):
-                raise BadProxyHeader("the checksum of its PROXY protocol header is wrong")
+        yield head[at], head[at + 3 : end]
         at = end
 
 

@@ -41,8 +41,8 @@ defaults
 """
 HAPROXY_SITE = """
 listen {name}
-    bind 127.0.0.1:{port}
-    bind [::1]:{port}
+    bind 127.0.0.1:{port} {bind}
+    bind [::1]:{port} {bind}
     server gateway {target} {options} check check-send-proxy inter 200ms
 """
 NGINX = """
@@ -67,6 +67,7 @@ class Gateways:
     unix: Running
     socket: str
     trust: ssl.SSLContext
+    pair: Path
 
 
 def expecting(app: EchoApp, **sections) -> dict:
@@ -89,6 +90,7 @@ def gateways(
             starts_gateways(expecting(app, listen=f"unix:{short}/s")),
             f"{short}/s",
             ssl.create_default_context(cafile=str(pair / "tls.crt")),
+            pair,
         )
 
 
@@ -111,12 +113,21 @@ def haproxy(gateways: Gateways) -> Iterator[Front]:
         "v1 tls": (f"127.0.0.1:{gateways.tls.port}", f"send-proxy {over_tls}"),
         "v2 tls": (f"127.0.0.1:{gateways.tls.port}", f"send-proxy-v2 {checked} {over_tls}"),
         "v2 unix": (f"unix@{gateways.socket}", "send-proxy-v2"),
+        "v2 ended tls": (f"127.0.0.1:{gateways.plain.port}", "send-proxy-v2-ssl"),
     }
     ports = {name: free_port() for name in sites}
     with folder() as here:
+        both = here / "both.pem"
+        both.write_text(
+            "".join((gateways.pair / f"tls.{part}").read_text() for part in ("crt", "key"))
+        )
         text = HAPROXY.format(folder=here, prefix=PREFIX) + "".join(
             HAPROXY_SITE.format(
-                name=name.replace(" ", "-"), port=ports[name], target=target, options=options
+                name=name.replace(" ", "-"),
+                port=ports[name],
+                target=target,
+                options=options,
+                bind=f"ssl crt {both}" if "ended" in name else "",
             )
             for name, (target, options) in sites.items()
         )
@@ -170,7 +181,7 @@ def connect(
     return connection
 
 
-WAYS = ("v1", "v2", "v2 checked", "v1 tls", "v2 tls", "v2 unix")
+WAYS = ("v1", "v2", "v2 checked", "v1 tls", "v2 tls", "v2 unix", "v2 ended tls")
 
 
 def seen_by_app(app: EchoApp, connection: http.client.HTTPConnection, path: str) -> str | None:
@@ -195,6 +206,20 @@ def test_haproxy_tells_who_connected(
     with contextlib.closing(connect(haproxy, way, gateways, source)) as connection:
         path = f"/public/{way.replace(' ', '-')}"
         assert seen_by_app(app, connection, path) == source
+
+
+@pytest.mark.parametrize(
+    ("way", "scheme"),
+    [("v2 ended tls", "https"), ("v2 checked", "http"), ("v1", "http"), ("v1 tls", "https")],
+)
+def test_the_app_is_told_the_scheme_that_the_browser_uses(
+    haproxy: Front, gateways: Gateways, app: EchoApp, way: str, scheme: str
+):
+    with contextlib.closing(connect(haproxy, way, gateways)) as connection:
+        path = f"/public/scheme/{way.replace(' ', '-')}"
+        connection.request("GET", path, headers={"Host": "localhost"})
+        assert connection.getresponse().status == 200
+        assert app.last(path).header("X-Forwarded-Proto") == scheme
 
 
 @pytest.mark.parametrize("way", ["v1", "v1 tls"])

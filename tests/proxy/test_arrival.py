@@ -12,7 +12,7 @@ import pytest
 from gateway.proxy.proxy_header import LOCAL_HEADER
 from tests.proxy.conftest import LOOPBACK, Client, World, listening, over_tls, trusting, until
 from tests.proxy.test_exchange import get, status
-from tests.proxy.test_proxy_header import SIGNATURE, V4, v2
+from tests.proxy.test_proxy_header import SIGNATURE, V4, extension, v2
 
 KEPT = get("/public/x", connection="keep-alive")
 V1 = b"PROXY TCP4 203.0.113.9 198.51.100.1 54321 443\r\n"
@@ -61,6 +61,36 @@ async def test_the_address_of_the_header_is_the_clients_in_log_and_app(
     assert await told(world) == (client, client)
     assert {told.client for told in world.observed.requests} == {client.decode()}
     assert len(world.upstream.heads) == 2
+
+
+async def test_i5_the_scheme_is_that_in_which_the_client_came_to_the_proxy(world: World):
+    """Two clients of one address, whose requests are the same in every byte, and a reload."""
+    await listening(world)
+    over_tls_there = v2(0x11, V4 + extension(0x20, b"\1" + bytes(4)))
+    secure, plain = await world.connect(), await world.connect()
+    secure.send(over_tls_there)
+    plain.send(V2)
+
+    for _ in range(2):
+        for client, scheme, port in ((secure, b"https", b"443"), (plain, b"http", b"80")):
+            for _ in range(2):
+                client.send(KEPT)
+                assert status(await client.answer()) == 200
+                head = world.upstream.heads[-1]
+                assert b"\r\nX-Forwarded-Proto: %b\r\n" % scheme in head
+                assert b"\r\nX-Forwarded-Port: %b\r\n" % port in head
+        world.limit(head=16 * 1024)
+
+    assert len(world.listener) == 2
+
+
+async def test_i4_what_a_stranger_says_of_tls_is_not_believed(world: World):
+    await listening(world, proxy_protocol=False)
+
+    header = v2(0x11, V4 + extension(0x20, b"\1" + bytes(4)))
+
+    assert status(await world.send(header + KEPT)) == 400
+    assert world.upstream.received == []
 
 
 @pytest.mark.parametrize("header", [V1, V2, LOCAL_HEADER, b"", b"PROXY UNKNOWN\r\n"])

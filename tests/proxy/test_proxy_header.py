@@ -13,6 +13,7 @@ from gateway.proxy.proxy_header import (
     BadProxyHeader,
     crc32c,
     missing,
+    says_tls,
     source_of,
 )
 
@@ -146,6 +147,29 @@ def test_a_header_names_the_client_and_ends_where_it_ends(header: bytes, source:
 def test_what_is_no_header_is_refused(header: bytes, piece: int):
     with pytest.raises(BadProxyHeader):
         read(header + b"GET / HTTP/1.1\r\n\r\n" * 300, piece)
+
+
+SSL = bytes((0x01, 0, 0, 0, 0)) + extension(0x21, b"TLSv1.3")
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (v2(0x11, V4 + extension(0x20, SSL)), True),
+        (v2(0x21, V6 + extension(4, bytes(9)) + extension(0x20, SSL)), True),
+        (v2(0x00, extension(0x20, SSL)), True),
+        (checked(0x11, V4 + extension(0x20, b"\1")), True),
+        (v2(0x11, V4 + extension(0x20, b"\0" + SSL[1:])), False),
+        (v2(0x11, V4 + extension(0x20, b"")), False),
+        (v2(0x11, V4 + extension(0x21, SSL)), False),
+        (v2(0x11, V4), False),
+        (v2(0x11, V4 + extension(0x20, SSL), command=0x20), False),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.8 1 443\r\n", False),
+    ],
+)
+def test_who_came_to_the_proxy_over_tls_is_told_by_it(header: bytes, said: bool):
+    read(header, 1 << 20)
+    assert says_tls(header) is said
 
 
 def test_the_checksum_is_that_of_rfc_3720():
