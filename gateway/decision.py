@@ -50,8 +50,8 @@ class Expired(Enum):
 class Presented:
     """A Cookie header, read and verified once. *others* is what of it the app may see.
 
-    *forward* is what was decided last on the strength of it alone, for a request that no page of
-    another site can harm.
+    *forward* is what was decided last on the strength of it alone, whether or not a page of another
+    site may send such a request.
     """
 
     found: Found

@@ -128,12 +128,14 @@ class Pipeline:
         if authenticated is None:
             return self._decide_without_cookie(route, request, presented, now)
         harmless = request.method in _SAFE_METHODS and not request.upgrade
-        known = presented.forward if harmless else None
+        refused = None if harmless else self._cross_site(request, route, presented)
+        if refused is not None:
+            return refused
+        known = presented.forward
         if known is not None and known.route is route and known.authenticated is authenticated:
             return known
-        refused = self._cross_site(request, route, presented)
-        decision = refused or self._authorize(request, route, authenticated, presented)
-        if harmless and isinstance(decision, Forward):
+        decision = self._authorize(request, route, authenticated, presented)
+        if isinstance(decision, Forward):
             presented.forward = decision
         return decision
 

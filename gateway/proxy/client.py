@@ -14,11 +14,11 @@ from gateway.proxy.deadlines import NEVER
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.familiar import Familiar, remember
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
-from gateway.proxy.heads import HEAD_END, RequestHead
-from gateway.proxy.incoming import Incoming, understand
+from gateway.proxy.heads import HEAD_END
+from gateway.proxy.incoming import understand
 from gateway.proxy.listening import Listening
 from gateway.proxy.plane import DataPlane
-from gateway.request import BadRequest, Request
+from gateway.request import BadRequest
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
 _HEAD: Final = State.HEAD
@@ -159,52 +159,59 @@ class ClientConnection(ClientHalf):
             self.version = head.version
             self._reject(refusal, data)
             return
+        self.version = head.version
         familiar = remember(data, incoming.request, incoming.framing, head.lines, head.version)
         if familiar is not None:
-            self._familiar = familiar
-            self._familiar_to = plane
             plane.familiar.keep(self.peer, familiar)
-        self._begin(head, incoming, rest, plane)
+        exchange = Exchange(
+            plane,
+            self,
+            incoming.request,
+            head.lines,
+            framing=incoming.framing,
+            keep_alive=head.keep_alive and not self._listening.draining,
+            expects_continue=incoming.expects_continue,
+            started=plane.monotonic(),
+            request_id=incoming.request_id,
+        )
+        self._begin(exchange, rest)
 
     def _is_familiar(self, head: bytes, rest: bytes, plane: DataPlane) -> bool:
         """Begin with a request whose headers were read before. Raises BadRequest."""
-        if not head.startswith(b"GET "):
-            return False
-        familiar = self._familiar
-        request = None
-        if familiar is not None and plane is self._familiar_to:
-            request = familiar.recognize(head)
-        if request is None:
-            familiar = plane.familiar.find(head, self.peer)
-            if familiar is not None:
-                self._familiar = familiar
-                self._familiar_to = plane
+        framing = 0
+        if head.startswith(b"GET "):
+            familiar = self._familiar
+            request = None
+            if familiar is not None and plane is self._familiar_to:
                 request = familiar.recognize(head)
+            if request is None:
+                familiar = plane.familiar.find(head, self.peer)
+                if familiar is None:
+                    return False
+                self._familiar, self._familiar_to = familiar, plane
+                request = familiar.recognize(head)
+        else:
+            found = plane.familiar.with_body(head, self.peer)
+            if found is None:
+                return False
+            request, framing, familiar = found
         if familiar is None or request is None:
             return False
-        self._begin_familiar(request, familiar, rest, plane)
-        return True
-
-    def _begin_familiar(
-        self, request: Request, familiar: Familiar, rest: bytes, plane: DataPlane
-    ) -> None:
         self.version = "1.1"
-        self.deadline = NEVER
-        self._state = _ANSWER
-        self._buffer = rest
-        exchange = self._exchange = Exchange(
+        exchange = Exchange(
             plane,
             self,
             request,
             familiar.lines,
-            framing=0,
+            framing=framing,
             keep_alive=not self._listening.draining,
             expects_continue=False,
             started=plane.monotonic(),
             request_id=plane.new_request_id(),
             rendered=familiar.rendered,
         )
-        exchange.start()
+        self._begin(exchange, rest)
+        return True
 
     def _unfinished_head(self, data: bytes, plane: DataPlane) -> None:
         if len(data) > plane.limits.head:
@@ -221,21 +228,10 @@ class ClientConnection(ClientHalf):
                 self.deadline = until if draining else min(self.deadline, until)
             self._buffer = data
 
-    def _begin(self, head: RequestHead, incoming: Incoming, rest: bytes, plane: DataPlane) -> None:
-        self.version = head.version
+    def _begin(self, exchange: Exchange, rest: bytes) -> None:
+        self._exchange = exchange
         self.deadline = NEVER
-        framing = incoming.framing
-        exchange = self._exchange = Exchange(
-            plane,
-            self,
-            incoming.request,
-            head.lines,
-            framing=framing,
-            keep_alive=head.keep_alive and not self._listening.draining,
-            expects_continue=incoming.expects_continue,
-            started=plane.monotonic(),
-            request_id=incoming.request_id,
-        )
+        framing = exchange.framing
         if framing == 0:
             self._state = _ANSWER
             self._buffer = rest

@@ -35,14 +35,15 @@ def request_head(
         target = without_prefix(request.target, prefix)
     start = f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1")
     if rendered is None:
-        before_id, after_id = _around_id(request, lines, framing, decision, host, forwarding)
+        before_id, after_id = _around_id(request, lines, decision, host, forwarding)
     else:
         before_id, after_id = rendered.around_id(request, lines, decision, host, forwarding)
-    return b"".join((start, before_id, request_id.encode("ascii"), after_id))
+    end = _framing_line(request, framing)
+    return b"".join((start, before_id, request_id.encode("ascii"), after_id, end))
 
 
 class Rendered:
-    """What of a head comes back with every request that brings the same headers, without a body.
+    """What of a head comes back with every request that brings the same headers.
 
     Rendered anew as soon as anything that it is made of is another.
     """
@@ -74,9 +75,7 @@ class Rendered:
             or host is not self._host
             or forwarding != self._forwarding
         ):
-            self._before_id, self._after_id = _around_id(
-                request, lines, 0, decision, host, forwarding
-            )
+            self._before_id, self._after_id = _around_id(request, lines, decision, host, forwarding)
             self._decision, self._identity = decision, identity
             self._host, self._forwarding = host, forwarding
         return self._before_id, self._after_id
@@ -85,7 +84,6 @@ class Rendered:
 def _around_id(
     request: Request,
     lines: list[bytes],
-    framing: int | Chunked,
     decision: Forward,
     host: bytes | None,
     forwarding: bytes,
@@ -106,16 +104,15 @@ def _around_id(
         after.append(f"\r\nX-Forwarded-Prefix: {prefix}".encode("latin-1", "replace"))
     if decision.authenticated is not None:
         after.append(decision.authenticated.identity_lines)
-    after.append(_framing_line(request, framing))
     return b"".join(before), b"".join(after)
 
 
 def _framing_line(request: Request, framing: int | Chunked) -> bytes:
     """Frame the body, and end the head."""
+    if framing == 0 and "content-length" not in request.noted and not request.upgrade:
+        return b"\r\n\r\n"
     if framing == CHUNKED:
         return b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     if request.upgrade:
         return b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    if framing or request.noted.get("content-length") is not None:
-        return b"\r\nContent-Length: %d\r\n\r\n" % framing
-    return b"\r\n\r\n"
+    return b"\r\nContent-Length: %d\r\n\r\n" % framing
