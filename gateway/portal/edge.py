@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.decision import Reason
 from gateway.identity.provider import ProviderUnavailable
 from gateway.observability.audit import AuditKind
 from gateway.policy.cross_site import CrossSite, cross_site_verdict
@@ -81,6 +82,11 @@ def as_refusal(error: StoreUnavailable | ProviderUnavailable | TooManyFailures) 
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "We cannot answer right now. Nothing is lost; please try again in a moment.",
                 retry_after=_RETRY_SECONDS,
+                code=(
+                    Reason.STORE_UNAVAILABLE
+                    if isinstance(error, StoreUnavailable)
+                    else "provider-unavailable"
+                ),
             )
 
 
@@ -94,7 +100,9 @@ def refuse_cross_site(request: web.Request) -> None:
     origins = frozenset({portal.origin, f"{scheme}://{host}".lower()})
     if cross_site_verdict(request.method, request.headers, origins) is CrossSite.REFUSED:
         record(request, AuditKind.CROSS_SITE_REFUSED, detail=request.path)
-        raise Refusal(HTTPStatus.FORBIDDEN, "This request came from another site.")
+        raise Refusal(
+            HTTPStatus.FORBIDDEN, "This request came from another site.", code=Reason.CROSS_SITE
+        )
 
 
 def _from_aiohttp(error: web.HTTPException) -> Refusal:

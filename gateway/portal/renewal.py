@@ -28,7 +28,8 @@ async def refresh_token(request: web.Request) -> web.Response:
             cleared = portal.cookies.clear() if clear else ()
             if reason == UNFIT:
                 raise Refusal(403, UNFIT_ACCOUNT, set_cookies=cleared)
-            raise Refusal(401, "The session is over. Please sign in.", set_cookies=cleared)
+            detail = "The session is over. Please sign in."
+            raise Refusal(401, detail, set_cookies=cleared, code="session-over")
         case Issued() as issued:
             return json_answer(
                 {"message": "token refreshed", "expires_in": issued.access_lifetime},

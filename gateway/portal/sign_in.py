@@ -110,7 +110,8 @@ async def _authenticate(request: web.Request, fields: Mapping[str, object]) -> P
         except LoginRefused:
             await portal.throttle.failed(account, address)
             record(request, AuditKind.SIGN_IN_FAILED, user=account)
-            raise Refusal(401, "The user name or the password is wrong.", "all") from None
+            detail = "The user name or the password is wrong."
+            raise Refusal(401, detail, "all", code="wrong-credentials") from None
     await portal.throttle.succeeded(account, address)
     return principal
 

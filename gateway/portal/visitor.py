@@ -4,11 +4,12 @@ A token whose session has ended counts as expired. What the renewal gives or tak
 answer, whatever that answer is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from gateway.credentials import Ended, Issued
+from gateway.decision import Reason
 from gateway.identity.principal import Principal
 from gateway.portal.answers import EXPIRED, Refusal, wants_page
 from gateway.portal.client import bearer_of, cookies_of, device_of
@@ -60,8 +61,10 @@ async def signed_in(request: web.Request) -> SignedIn:
         case SignedIn() as visitor:
             return visitor
         case Nobody(set_cookies):
-            headers = (EXPIRED,) if _shows_expired(request) else ()
-            raise Refusal(401, "You are not signed in.", headers=headers, set_cookies=set_cookies)
+            refusal = Refusal(401, "You are not signed in.", set_cookies=set_cookies)
+            if _shows_expired(request):
+                refusal = replace(refusal, headers=(EXPIRED,), code=Reason.EXPIRED)
+            raise refusal
 
 
 def believed(request: web.Request) -> AccessToken | None:

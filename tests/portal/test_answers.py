@@ -1,9 +1,13 @@
+import json
 from http import HTTPStatus
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from gateway.identity.provider import ProviderUnavailable
 from gateway.portal.answers import Refusal, problem, see_other, wants_page
+from gateway.portal.edge import as_refusal
+from gateway.sessions.store import StoreUnavailable
 
 FORM = "application/x-www-form-urlencoded"
 HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -37,8 +41,24 @@ def test_a_problem_is_rfc_9457_and_names_the_field():
     title = HTTPStatus(422).phrase  # its wording is the Python version's
     assert answer.text == (
         f'{{"type": "about:blank", "title": "{title}", "status": 422, '
-        '"detail": "password is required.", "field": "password"}'
+        '"detail": "password is required.", "code": "unfit", "field": "password"}'
     )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (Refusal(401, ""), "unauthenticated"),
+        (Refusal(401, "", code="wrong-credentials"), "wrong-credentials"),
+        (Refusal(404, ""), "no-route"),
+        (Refusal(409, ""), "conflict"),
+        (Refusal(429, ""), "too-many-requests"),
+        (as_refusal(StoreUnavailable()), "store-unavailable"),
+        (as_refusal(ProviderUnavailable()), "provider-unavailable"),
+    ],
+)
+def test_programs_tell_problems_apart_by_a_code_as_those_of_the_data_plane(refusal, code):
+    assert json.loads(problem(refusal).text)["code"] == code
 
 
 def test_a_refusal_takes_its_headers_and_cookies_along():

@@ -79,6 +79,7 @@ async def test_a_session_that_is_over_is_401_and_both_cookies_are_cleared(browse
     answer = await browser.post("/refresh-token")
 
     assert answer.status == 401
+    assert (await answer.json())["code"] == "session-over"
     assert names(answer) == ["accessToken", "refreshToken"]
     assert cleared(answer)
     assert not browser.cookies
@@ -233,6 +234,7 @@ async def test_where_renewal_is_explicit_an_expired_access_token_is_401(neighbou
     renewed = await browser.get("/session")
 
     assert (expired.status, renewed.status) == (401, 200)
+    assert (await expired.json())["code"] == "expired"
     assert names(expired) == []
     assert expired.headers["WWW-Authenticate"] == (
         'Bearer error="invalid_token", error_description="The access token expired"'

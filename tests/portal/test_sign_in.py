@@ -139,6 +139,7 @@ async def test_a_wrong_password_by_json_is_a_problem(browser, house):
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     problem = await answer.json()
     assert problem["title"] == "Unauthorized"
+    assert problem["code"] == "wrong-credentials"
     assert problem["status"] == 401
     assert not browser.cookies
     assert house.kinds() == ["login.failed"]
