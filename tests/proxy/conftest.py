@@ -26,6 +26,8 @@ from gateway.observability.observer import Observer
 from gateway.pipeline import FORWARD_AUTH, Authenticated, Pipeline, Settings
 from gateway.policy.access import Access
 from gateway.policy.routes import Route, Routes
+from gateway.proxy import client_wire
+from gateway.proxy import deadlines as clock_hand
 from gateway.proxy.balancing import Target
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listener import Listener
@@ -231,8 +233,16 @@ def routes() -> list[Route]:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-closed clients are looked after at every tick of the clock."""
+    monkeypatch.setattr(client_wire, "HALF_CLOSED_SECONDS", 0.01)
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A gateway on a real socket. Whatever is reported to the event loop fails the test."""
+    # What waits for a tick here waits for nothing else.
+    monkeypatch.setattr(clock_hand, "TICK_SECONDS", 0.02)
     upstream = RecordingUpstream()
     await upstream.start()
     tasks, deadlines, clock, deny = Tasks(), Deadlines(), FakeClock(), DenySet()

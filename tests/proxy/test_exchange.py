@@ -322,6 +322,7 @@ async def test_h15_a_stale_connection_is_replaced_for_a_get_but_a_post_is_sent_o
     assert world.upstream.bytes_received.count(b"POST /public/post ") == 1
 
 
+@pytest.mark.usefixtures("often")
 async def test_h20_a_client_that_goes_away_takes_its_request_with_it(world: World):
     world.upstream.answer = lambda _head: None
     _, writer = await asyncio.open_connection("127.0.0.1", world.port)

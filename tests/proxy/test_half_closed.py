@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy import client_wire
 from tests.certificates import make_pair, written
 from tests.fakes import OK
 from tests.proxy.conftest import World, until
@@ -41,12 +40,6 @@ async def test_h10_what_comes_while_the_next_request_waits_to_be_read_is_read_af
     answers = await client.rest()
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"401", b"401", b"200"]
     assert re.findall(rb"rd=/(\d)", answers) == [b"1", b"2"]
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half-closed clients are looked after at every tick of the clock."""
-    monkeypatch.setattr(client_wire, "HALF_CLOSED_SECONDS", 0.01)
 
 
 def looked_at(world: World, times: int) -> bool:

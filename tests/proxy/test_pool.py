@@ -158,6 +158,7 @@ async def test_a_full_queue_and_a_queue_that_does_not_move_are_a_503(world: Worl
     assert status(await first.rest()) == 200
 
 
+@pytest.mark.usefixtures("often")
 async def test_the_queue_is_served_in_turn_and_a_client_that_left_is_not(world: World):
     pool = world.serve_from(connections=1, queue=8, connect_timeout=5)
     world.upstream.answer = lambda head: None if b"/hold " in head else OK

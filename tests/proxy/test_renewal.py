@@ -127,6 +127,7 @@ async def test_when_the_session_is_over_both_cookies_go(world: World, path, line
     assert (event.kind, event.outcome) == (AuditKind.REFRESH_REFUSED, "expired")
 
 
+@pytest.mark.usefixtures("often")
 async def test_a_client_that_leaves_meanwhile_costs_the_renewal_nothing(world: World):
     renews(world)
     world.may_renew.clear()

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from gateway.proxy import tunnel
 from gateway.proxy.plane import Renewed
 from tests.proxy.conftest import World, until
 from tests.proxy.test_exchange import get, status
@@ -310,8 +311,9 @@ async def test_an_open_websocket_keeps_nothing_of_the_head_that_opened_it(world:
 
 
 async def test_w5_a_client_that_left_is_not_waited_for_by_a_drain_of_a_silent_app(
-    world: World, app: App
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(tunnel, "CLOSING_SECONDS", 0.2)
     client, _, (_, reader, writer) = await opened(world, app)
     client.send(b"question")
     assert await reader.readexactly(8) == b"question"
