@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from gateway.proxy.accepting import Accepting, accept_waiting
+from gateway.proxy.accepting import Accepting, close_emptied, open_again
 from gateway.proxy.arrival import Arrival
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
@@ -53,6 +53,7 @@ class Listener:
 
     async def listen_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already, and close it in the end."""
+        open_again(bound)
         if tls is not None or self._proxy_protocol:
             arrived = partial(self._arrived, tls)
             self._servers.append(Accepting(bound, arrived, BACKLOG))
@@ -113,8 +114,7 @@ class Listener:
         for server in self._servers:
             server.close()
         for bound in self._bound:
-            accept_waiting(bound, partial(self._arrived, None))
-            bound.close()
+            close_emptied(bound, partial(self._arrived, None))
         self._bound.clear()
         for connection in tuple(self._connections):
             connection.drain()

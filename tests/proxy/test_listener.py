@@ -1,14 +1,19 @@
 """What the listener sees out when the gateway stops, and what a route may change."""
 
 import asyncio
+import socket
+import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from gateway.policy.access import Access
 from gateway.policy.routes import Route
+from gateway.proxy.listener import Listener
+from gateway.proxy.proxy_header import LOCAL_HEADER
 from tests.fakes import OK
-from tests.proxy.conftest import World, until
+from tests.proxy.conftest import LOOPBACK, World, until
 from tests.proxy.test_exchange import get, status
 
 KEPT = get("/public/x", connection="keep-alive")
@@ -35,6 +40,53 @@ async def test_r7_a_drain_ends_requests_under_way_and_closes_idle_connections(wo
     assert b"\r\nConnection: close\r\n" in answer
     with pytest.raises(ConnectionRefusedError):
         await world.connect()
+
+
+class Sought(socket.socket):
+    """A listening socket to which somebody connects at the very moment of its end."""
+
+    def close(self) -> None:
+        if self.fileno() >= 0:
+            with suppress(OSError):
+                late = socket.create_connection(self.getsockname(), timeout=0.2)
+                late.sendall(LOCAL_HEADER * self.with_header + get("/public/x"))
+                self.late.append(late)
+        super().close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what begins a connection")
+@pytest.mark.parametrize("header", [False, True])
+async def test_r7_nobody_who_is_connected_is_reset_however_late_they_came(world: World, header):
+    Sought.late, Sought.with_header = [], header
+    world.change(trusted_proxies=LOOPBACK)
+    listener = Listener(world.plane, proxy_protocol=header)
+    bound = Sought()
+    bound.bind(("127.0.0.1", 0))
+    await listener.listen_on(bound)
+    where = bound.getsockname()
+
+    await listener.drain(5.0)
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(where, timeout=1.0)
+    for late in Sought.late:
+        with late:
+            late.settimeout(1.0)
+            assert status(late.recv(4096)) == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what begins a connection")
+async def test_a_socket_that_somebody_else_kept_open_is_listened_on_again(world: World):
+    """As the parent of the workers does while it replaces one that was told to end."""
+    await world.listener.drain(0.0)
+    bound = socket.create_server(("127.0.0.1", 0))
+    for _ in range(2):
+        world.listener = Listener(world.plane)
+        await world.listener.listen_on(bound.dup())
+        world.port = bound.getsockname()[1]
+        assert status(await world.send(get("/public/x"))) == 200
+        await world.listener.drain(1.0)
+    bound.close()
 
 
 async def test_r7_what_does_not_end_in_time_is_closed(world: World):
