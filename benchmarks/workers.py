@@ -13,7 +13,9 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks import spread, table
@@ -22,6 +24,7 @@ from benchmarks.measure import Sample, interleaved, median, median_ratio, sample
 from benchmarks.processes import LOAD_CORE, DidNotStart
 from benchmarks.small_cores import SHARE, NotAllowed, SmallCores, small_cores
 from benchmarks.systems.gateway import OPERATIONS_SOCKET, with_workers
+from benchmarks.wrk import Load
 
 _COUNTS = (1, 2, 4, 8)
 _PATH = "/api/projects/42/items?page=2&sort=updated"
@@ -45,6 +48,25 @@ def run(rounds: int, seconds: float, connections: int) -> tuple[str, dict[str, A
     return text, {"cores": told, "workers": data, "spread": spread_data}
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """So many workers, of one gateway or each a gateway of its own."""
+
+    name: str
+    workers: int
+    members: Sequence[Running]
+
+    def answered(self) -> Counter[str]:
+        """Return how many requests each has answered so far."""
+        return Counter(
+            {
+                f"{one.system.name} {worker}": count
+                for one in self.members
+                for worker, count in _by_worker(one).items()
+            }
+        )
+
+
 @contextlib.contextmanager
 def _cores() -> Iterator[tuple[SmallCores | None, str]]:
     """Give small cores if there may be any, and say in words what the workers run on."""
@@ -64,25 +86,38 @@ def _all(
 ) -> tuple[list[list[str]], list[list[str]]]:
     cores = sorted(os.sched_getaffinity(0) - {LOAD_CORE})
     counts = _COUNTS if small else sorted({1, 2, len(cores)})
-    with prepared([with_workers(number) for number in counts]) as field:
-        spreads = []
-        for number, one in zip(counts, field.running, strict=True):
-            _wait_for_all(one, number)
-            one.process.spread_over(cores)
-            if number > 1:
-                spreads.append([str(number), *spread.row(one, _by_worker, _PATH)])
-            if small:
-                small.give(one.process.workers())
-        before = {one.system.name: _by_worker(one) for one in field.running}
-        wanted = {with_workers(number).name: number * connections for number in counts}
-        samples = _measure(field, rounds, seconds, wanted)
-        answered = [_by_worker(one) - before[one.system.name] for one in field.running]
-    alone = samples[with_workers(1).name]
+    apart = [replace(with_workers(1), name=f"gateway-apart-{n}") for n in range(counts[-1])]
+    systems = [with_workers(number) for number in counts] + (apart if small else [])
+    with prepared(systems) as field:
+        groups = _groups(field, counts)
+        for group in groups:
+            for one in group.members:
+                _wait_for_all(one, group.workers // len(group.members))
+                one.process.spread_over(cores)
+        spreads = [
+            [group.name, *spread.row(group.members[0], _by_worker, _PATH)]
+            for group in groups
+            if group.workers > len(group.members)
+        ]
+        if small:
+            small.give(worker for one in field.running for worker in one.process.workers())
+        before = [group.answered() for group in groups]
+        samples = _measure(groups, field, rounds, seconds, connections)
+        answered = [group.answered() - then for group, then in zip(groups, before, strict=True)]
     rows = [
-        row(number, samples[with_workers(number).name], alone, shares(of, number))
-        for number, of in zip(counts, answered, strict=True)
+        [group.name, *row(group.workers, taken, samples[0], shares(of, group.workers))]
+        for group, taken, of in zip(groups, samples, answered, strict=True)
     ]
     return rows, spreads
+
+
+def _groups(field: Field, counts: Sequence[int]) -> list[_Group]:
+    """Return the gateways by how many workers they have, and those apart as one more group."""
+    several, apart = field.running[: len(counts)], field.running[len(counts) :]
+    groups = [
+        _Group(str(number), number, [one]) for number, one in zip(counts, several, strict=True)
+    ]
+    return groups + ([_Group(f"{len(apart)} gateways", len(apart), apart)] if apart else [])
 
 
 def _wait_for_all(one: Running, number: int) -> None:
@@ -94,27 +129,55 @@ def _wait_for_all(one: Running, number: int) -> None:
 
 
 def _measure(
-    field: Field, rounds: int, seconds: float, connections: Mapping[str, int]
-) -> dict[str, list[Sample]]:
-    def measure(one: Running) -> Sample:
-        return sample(one, one.script(_PATH), seconds, connections[one.system.name])
+    groups: Sequence[_Group], field: Field, rounds: int, seconds: float, connections: int
+) -> list[list[Sample]]:
+    """Measure every group once in each round; its members all at the same time."""
+    members = {group.members[0].system.name: group for group in groups}
+    everybody = list(field.running)
+    field.running[:] = [group.members[0] for group in groups]
+
+    def measure(first: Running) -> Sample:
+        group = members[first.system.name]
+        each = connections * group.workers // len(group.members)
+        with ThreadPoolExecutor(len(group.members)) as beside:
+            taken = beside.map(
+                lambda one: sample(one, one.script(_PATH), seconds, each), group.members
+            )
+            return together(list(taken))
 
     def told(taken: Sample) -> str:
         return f"{taken.requests_per_second:.0f}/s, {taken.cpu_us_per_request:.1f} µs"
 
-    return interleaved(field, rounds, measure, told)
+    samples = interleaved(field, rounds, measure, told)
+    field.running[:] = everybody
+    return [samples[name] for name in members]
+
+
+def together(taken: Sequence[Sample]) -> Sample:
+    """Return what gateways did that were measured at the same time; the slowest one's latencies."""
+    loads = [one.load for one in taken]
+    load = Load(
+        requests=sum(one.requests for one in loads),
+        seconds=max(one.seconds for one in loads),
+        bytes=sum(one.bytes for one in loads),
+        p50_us=max(one.p50_us for one in loads),
+        p99_us=max(one.p99_us for one in loads),
+        refused=sum(one.refused for one in loads),
+        broken=sum(one.broken for one in loads),
+    )
+    cpu_seconds = sum(one.cpu_seconds for one in taken)
+    return Sample(load, cpu_seconds, sum(one.resident_bytes for one in taken))
 
 
 def row(
     number: int, taken: Sequence[Sample], alone: Sequence[Sample], part: Sequence[float]
 ) -> list[str]:
-    """Return a line of the table: *number* workers beside one *alone* in the same rounds.
+    """Return what *number* workers did, beside one *alone* in the same rounds.
 
     CPU used is in cores, whole ones; *part* is which part of the requests each worker has answered.
     """
     times = median_ratio(taken, alone, lambda one: one.requests_per_second)
     return [
-        str(number),
         f"{median(taken, lambda one: one.requests_per_second):,.0f}",
         f"{times:.2f}",
         f"{times / number:.0%}",

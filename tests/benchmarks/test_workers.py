@@ -15,17 +15,26 @@ def taken(requests: int, cpu_seconds: float = 0.1) -> Sample:
     return Sample(Load(requests, 2.0, 0, 100.0, 9000.0, 0, 0), cpu_seconds, 50_000_000)
 
 
+def told(number: int, taken_by_them: list[Sample], alone: list[Sample]) -> dict[str, str]:
+    row = workers.row(number, taken_by_them, alone, [1 / number] * number)
+    return dict(zip(workers._HEAD[1:], row, strict=True))
+
+
 def test_throughput_is_told_as_a_multiple_of_one_worker_in_the_same_round() -> None:
-    alone, four = [taken(1000), taken(100)], [taken(3600), taken(360)]
-    told = dict(zip(workers._HEAD, workers.row(4, four, alone, [0.25] * 4), strict=True))
-    assert (told["× one"], told["of N × one"]) == ("3.60", "90%")
+    row = told(4, [taken(3600), taken(360)], [taken(1000), taken(100)])
+    assert (row["× one"], row["of N × one"]) == ("3.60", "90%")
 
 
 def test_the_cpu_that_was_used_is_told_in_cores() -> None:
-    told = dict(
-        zip(workers._HEAD, workers.row(1, [taken(1000)], [taken(1000)], [1.0]), strict=True)
-    )
-    assert (told["CPU used"], told["CPU µs/request"]) == ("0.05", "100.0")
+    row = told(1, [taken(1000)], [taken(1000)])
+    assert (row["CPU used"], row["CPU µs/request"]) == ("0.05", "100.0")
+
+
+def test_gateways_that_were_measured_together_are_told_as_one() -> None:
+    one = workers.together([taken(1000, 0.1), taken(3000, 0.3)])
+    assert (one.requests_per_second, one.cpu_us_per_request) == (2000, 100.0)
+    assert one.load.p99_us == 9000.0
+    assert one.resident_bytes == 100_000_000
 
 
 def test_a_worker_that_answered_nothing_has_its_part_too() -> None:
