@@ -4,7 +4,7 @@ One pure, synchronous function takes every decision; HTTP, WebSocket and forward
 doors to it. Whatever is not allowed by a rule that was written down is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import quote
 
@@ -115,10 +115,23 @@ class Pipeline:
 
     def _answerable(self, route: Route, request: Request, now: float) -> Decision:
         try:
-            return self._decide_on(route, request, now)
+            decision = self._decide_on(route, request, now)
         except KeysUnavailable:
             detail = "The keys of the token's issuer cannot be had right now."
             return Refuse(503, Reason.KEYS_UNAVAILABLE, detail, route)
+        if "authorization" in request.noted and isinstance(decision, Forward):
+            return self._without_ours(decision, request, now)
+        return decision
+
+    def _without_ours(self, forward: Forward, request: Request, now: float) -> Forward:
+        """Keep a bearer token of ours from the app also where it was not what opened the route."""
+        if forward.hide_authorization or forward.route.upstream in (PORTAL, FORWARD_AUTH):
+            return forward
+        try:
+            ours = isinstance(self._authentication.by_bearer(request, now), Authenticated)
+        except KeysUnavailable:
+            ours = True  # it may be
+        return replace(forward, hide_authorization=True) if ours else forward
 
     def _decide_on(self, route: Route, request: Request, now: float) -> Decision:
         presented = self._authentication.present(request.cookie)

@@ -112,6 +112,46 @@ def test_a_valid_bearer_token_forwards_too_and_is_hidden_from_the_app():
         assert decision.hide_authorization
 
 
+@pytest.mark.parametrize("path", ["/public/x", "/optional/x", "/x"])
+@pytest.mark.parametrize("beside", [{}, {"access": token("bob")}], ids=["alone", "with a cookie"])
+def test_i6_a_bearer_token_of_ours_reaches_no_app_whatever_opened_the_route(path, beside):
+    decider = pipeline()
+
+    for _ in ("at first", "again"):
+        decision = decider.decide(request(path, bearer=token(), **beside), NOW)
+
+        assert isinstance(decision, Forward)
+        assert decision.hide_authorization
+
+
+@pytest.mark.parametrize("path", ["/public/x", "/optional/x", "/x"])
+def test_i6_what_hid_our_token_hides_no_token_of_the_app(path):
+    decider, cookie = pipeline(), token("bob")
+    decider.decide(request(path, bearer=token(), access=cookie), NOW)
+
+    decision = decider.decide(request(path, bearer="app-token", access=cookie), NOW)
+
+    assert isinstance(decision, Forward)
+    assert not decision.hide_authorization
+
+
+def test_i6_a_bearer_token_whose_keys_cannot_be_had_reaches_no_app_on_a_public_route():
+    def unreachable(_token: str, _now: float) -> AccessToken:
+        raise KeysUnavailable
+
+    decision = pipeline(verify=unreachable).decide(request("/public/x", bearer="x.y.z"), NOW)
+
+    assert isinstance(decision, Forward)
+    assert decision.hide_authorization
+
+
+def test_the_portal_sees_every_credential():
+    decision = pipeline().decide(request("/auth/session", bearer=token()), NOW)
+
+    assert isinstance(decision, Forward)
+    assert not decision.hide_authorization
+
+
 def test_a_bearer_token_of_the_app_itself_is_the_apps_business():
     decision = pipeline().decide(request("/optional/x", bearer="app-token"), NOW)
 
