@@ -132,8 +132,11 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, data: bytes, *, last: bool) -> None:
         """Send a part of the request's body."""
         self._whole = last
-        if last and not self._answering and self.exchange is not None:
-            self.deadline = self.keeper.deadlines.now + self.exchange.head_timeout
+        exchange = self.exchange
+        if exchange is not None and (last or self._answering) and not self._held:
+            # An app that answers meanwhile may have nothing to say before it has read more.
+            seconds = exchange.body_timeout if self._answering else exchange.head_timeout
+            self.deadline = self.keeper.deadlines.now + seconds
         self.transport.write(data)
 
     def hold(self) -> None:
@@ -202,7 +205,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._full = True
         exchange = self.exchange
         if exchange is not None:
-            self.deadline = self.keeper.deadlines.now + exchange.body_timeout
+            if not self._held:
+                self.deadline = self.keeper.deadlines.now + exchange.body_timeout
             exchange.upstream_paused()
 
     def resume_writing(self) -> None:
@@ -279,17 +283,13 @@ class UpstreamConnection(asyncio.Protocol):
         if framing == 0 and announces_body(head):
             # To HEAD that is its right; but who is mistaken there sends it a moment later.
             self._keep_alive = False
-        if framing == len(rest):
-            # The usual answer is whole already: one write, and no body to follow.
-            exchange.response_started(head, framing, rest)
+        if framing in (len(rest), 0):
+            # The usual answer is whole already: one write, and no body to follow. What follows an
+            # answer without a body is no part of it (RFC 9112 §6.3).
+            body, after = (rest, b"") if framing else (b"", rest)
+            exchange.response_started(head, framing, body)
             if self.exchange is exchange:
-                self._ended(exchange, b"")
-            return
-        if framing == 0:
-            # What follows an answer without a body is no part of it (RFC 9112 §6.3).
-            exchange.response_started(head, framing, b"")
-            if self.exchange is exchange:
-                self._ended(exchange, rest)
+                self._ended(exchange, after)
             return
         self._body = ChunkedBody() if framing == CHUNKED else LengthBody(int(framing))
         try:

@@ -107,6 +107,48 @@ async def test_h16_a_body_that_outgrows_its_limit_while_it_is_answered_breaks_of
         await client.rest()
 
 
+async def test_h16_an_answer_that_waits_for_the_rest_of_its_request_is_not_late(
+    world: World, app: AppByHand
+):
+    world.limit(body_timeout=0.6)
+    client = await world.connect()
+    client.send(get("/public/up", "Content-Length: 20", method="POST"))
+    asked = await app.accepted()
+    await asked.head()
+    asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+    await client.head()
+
+    for _ in range(20):
+        client.send(b"x")
+        await asyncio.sleep(0.1)
+    await asked.read(20)
+    asked.send(b"ok")
+
+    assert await client.rest() == b"ok"
+
+
+async def test_h16_an_app_that_is_not_read_from_is_not_late_when_it_reads_no_more_either(
+    world: World, app: AppByHand
+):
+    """An echo stops reading when nobody takes what it says: the client's time is running then."""
+    world.limit(body_timeout=0.3)
+    client = await world.connect()
+    client.send(get("/public/up", CHUNKED, method="POST"))
+    asked = await app.accepted()
+    await asked.head()
+    asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+    await client.head()
+    [connection] = world.plane.upstreams["app"]._target_of
+
+    connection.hold()
+    connection.pause_writing()
+    await asyncio.sleep(1.0)
+    connection.go_on()
+    asked.send(b"ok")
+
+    assert await client.read(2) == b"ok"
+
+
 # Answers to a request that the app has not read.
 
 
