@@ -111,6 +111,10 @@ class Request:
 _TOLD_LATER = ("user-agent",)
 # Nothing to decode, no second meaning: the usual case is settled by one match.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9\-_.~!$&'()*+,=:@/]*")
+# What gives a path several meanings, each of which has to be worked out: not for as long as anybody
+# likes.
+_SEVERAL_MEANINGS = re.compile(r"//|;|%(?:2[35Ff]|3[BbFf])")
+_LONGEST_OF_SEVERAL = 2048
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NEVER_IN_TARGET = re.compile(r"[\x00-\x20\x7f-\uffff\\#]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f\\]")
@@ -133,6 +137,8 @@ def parse_target(raw: str) -> Target:
     kept_query = query if question_mark else None
     if _PLAIN_PATH.fullmatch(raw_path) and "//" not in raw_path and "/." not in raw_path:
         return Target(raw, raw_path, kept_query)
+    if len(raw_path) > _LONGEST_OF_SEVERAL and _SEVERAL_MEANINGS.search(raw_path):
+        raise BadRequest("a path that can be understood in several ways is too long", 414)
     path = _decode(raw_path)
     readings = _readings(raw_path, path)
     for reading in (path, *readings):

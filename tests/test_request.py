@@ -93,6 +93,31 @@ def test_p1_every_other_reading_of_an_ambiguous_path_is_listed(raw, path, readin
     assert set(target.readings) == readings
 
 
+@given(st.text(alphabet="/.%2eEfF5cC3bBd;ab0", max_size=24))
+def test_h16_what_has_several_meanings_is_worked_out_up_to_a_length_only(text):
+    """Each of up to 64 readings costs several passes over the path."""
+    try:
+        target = parse_target("/" + text + "/a" * 1024)
+    except BadRequest:
+        return
+
+    assert not target.readings
+
+
+@pytest.mark.parametrize("again", ["//", "/%2f", "/;", "/%252e", "/%3fa", "/%23", "/%3b"])
+def test_h16_a_long_path_of_several_meanings_is_told_to_be_too_long(again):
+    with pytest.raises(BadRequest) as refused:
+        parse_target("/a" * 1024 + again)
+
+    assert refused.value.status == 414
+    assert parse_target("/a" * 1000 + "/b;c").readings
+
+
+def test_a_path_of_one_meaning_may_be_as_long_as_a_head():
+    for raw in ("/a" * 10_000, "/%C3%BC" * 3_000):
+        assert not parse_target(raw).readings
+
+
 @given(st.text(alphabet="/.%2eEfF5cC;ab\\#?0", max_size=24))
 def test_p1_no_accepted_target_holds_a_dot_segment_in_any_reading(text):
     try:
