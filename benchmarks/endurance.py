@@ -35,11 +35,12 @@ from gateway.tokens.key_folder import KeyFolder
 REQUESTS = 10_000_000
 _STEPS = (100_000, 300_000, 1_000_000, 3_000_000, 5_000_000, 7_500_000)
 _TOKENS = 20_000  # more than any cache of the gateway remembers
-# The first step shows every token once, and fills what renewals fill, so that the later ones show
-# what grows.
+# The first step shows every token, alone and beside another cookie, and fills what renewals and
+# sign-ins fill, so that the later ones show what grows.
 _FIRST_RENEWALS = 12_000
 _RENEWALS = 2_000
-_SIGN_INS = 200
+_FIRST_SIGN_INS = 1_000
+_SIGN_INS = 50
 _PASSWORD = "correct horse battery staple"
 _LIFETIME = 12 * 3600.0
 # Memory counts as the same within these: an allocator never gives everything back.
@@ -115,16 +116,17 @@ def _step(site: _Site, number: int, until: int) -> Step:
     passed = site.passed
     if not number:
         asyncio.run(_every_token(site))
-        passed.requests += _TOKENS
+        passed.requests += 2 * _TOKENS
     while passed.requests < until:
         done = medley.run(site.folder, site.port, passed.requests, until - passed.requests)
         passed.requests += done.requests
         passed.refused += done.refused
     renewals = _RENEWALS if number else _FIRST_RENEWALS
+    sign_ins = _SIGN_INS if number else _FIRST_SIGN_INS
     asyncio.run(_renewals(site, range(passed.renewals, passed.renewals + renewals)))
-    _sign_ins(site.port, number)
+    _sign_ins(site.port, number, sign_ins)
     passed.renewals += renewals
-    passed.sign_ins += _SIGN_INS
+    passed.sign_ins += sign_ins
     time.sleep(1.0)  # closed connections and what they held are gone by then
     step = replace(passed, cpu=site.process.cpu_seconds(), resident=site.process.resident_bytes())
     print(f"{step.requests:,}: {step.resident / 1e6:.1f} MB", file=sys.stderr, flush=True)
@@ -132,10 +134,11 @@ def _step(site: _Site, number: int, until: int) -> Step:
 
 
 async def _every_token(site: _Site) -> None:
-    """Show each token once, slowly enough for the store to hear of most sessions."""
+    """Show each token twice, slowly enough for the store to hear of most sessions."""
     tokens = (site.folder / medley.TOKENS_FILE).read_bytes().splitlines()
-    shown = ((b"/items/1", b"accessToken=" + token) for token in tokens)
-    await send(site.port, shown, renewed=False, at_once=4)
+    for begin in (b"accessToken=", b"theme=dark; accessToken="):
+        shown = ((b"/items/1", begin + token) for token in tokens)
+        await send(site.port, shown, renewed=False, at_once=4)
 
 
 async def _renewals(site: _Site, numbers: range) -> None:
@@ -145,10 +148,10 @@ async def _renewals(site: _Site, numbers: range) -> None:
     await send(site.port, ((b"/items/1", cookie) for cookie in shown), renewed=True)
 
 
-def _sign_ins(port: int, number: int) -> None:
+def _sign_ins(port: int, number: int, count: int) -> None:
     """Sign in, and fail to under a new name, from a new address each time."""
     connection = http.client.HTTPConnection(f"127.0.0.1:{port}", timeout=30)
-    for turn in range(_SIGN_INS):
+    for turn in range(count):
         for name, password, expected in (
             (SUBJECT, _PASSWORD, 200),
             (f"nobody-{number}-{turn}", "guess", 401),
@@ -157,7 +160,7 @@ def _sign_ins(port: int, number: int) -> None:
             headers = {
                 "Content-Type": "application/json",
                 "Host": "127.0.0.1",
-                "X-Forwarded-For": f"198.18.{number}.{turn}",
+                "X-Forwarded-For": f"198.{18 + number}.{turn // 250}.{turn % 250}",
             }
             connection.request("POST", "/api/v1/auth/login", body, headers)
             with connection.getresponse() as answer:

@@ -80,6 +80,15 @@ async def test_commits_are_on_the_disk_before_they_are_acknowledged(file, open_s
     assert (synchronous, journal) == (2, "wal")
 
 
+async def test_each_connection_remembers_little_of_the_file(file, open_store):
+    store = open_store(file)
+    await store.now()
+    for engine in (store._database.reader, store._database.writer):
+        async with engine.connect() as connection:
+            kib = -(await connection.exec_driver_sql("PRAGMA cache_size")).scalar()
+        assert 0 < kib <= 256
+
+
 WRITER = """
 import asyncio, sys, time
 from dataclasses import replace
