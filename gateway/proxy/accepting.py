@@ -1,7 +1,7 @@
-"""Accepts connections one by one, for listeners whose connections begin with more than a request.
+"""Accepts connections one by one, for listeners whose connections begin with a PROXY header.
 
-The event loop's own server shows a connection once its TLS handshake is done, so that nobody could
-count those which never finish theirs; and it cannot read anything before the handshake.
+The event loop's own servers read as much as there is, and a header is read to its end and no
+further.
 """
 
 import array

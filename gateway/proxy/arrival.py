@@ -8,19 +8,56 @@ first byte. What brings no header of a trusted proxy never gets an answer.
 import asyncio
 import socket
 import ssl
+from abc import abstractmethod
 from typing import Final
 
 from gateway.proxy.client import ClientConnection
-from gateway.proxy.client_wire import written_address
+from gateway.proxy.client_wire import peer_address, written_address
 from gateway.proxy.incoming import is_trusted
 from gateway.proxy.listening import Admission, Listening
 from gateway.proxy.proxy_header import BadProxyHeader, missing, says_tls, source_of
+from gateway.proxy.tls import TlsTransport
 
 _SECONDS_AT_THE_END: Final = 2.0
 
 
-class Arrival:
-    """Becomes a ClientConnection."""
+class _Arriving:
+    """What a connection is to the listener as long as it cannot ask for anything."""
+
+    __slots__ = ("_listening", "deadline", "drained", "peer")
+
+    def __init__(self, listening: Listening) -> None:
+        self.peer = ""
+        # A handshake is a head that is not read yet, and so is a PROXY header.
+        self.deadline = listening.deadlines.now + listening.plane.limits.head_timeout
+        self.drained = False
+        self._listening = listening
+
+    @property
+    def idle(self) -> bool:
+        return True
+
+    def expired(self) -> None:
+        self.abort()
+
+    def drain(self) -> None:
+        """It was here in time: its one request is answered, when it comes soon."""
+        self.drained = True
+        self.deadline = min(self.deadline, self._listening.deadlines.now + _SECONDS_AT_THE_END)
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close it at once."""
+
+    def over(self) -> None:
+        """It is a connection with an owner of its own, or none any more."""
+        self._listening.forget(self)
+
+
+class Arrival(_Arriving):
+    """Becomes a ClientConnection, or a Handshake first."""
+
+    __slots__ = ("_connection", "_expects_header", "_proxy", "_task", "_tls")
 
     def __init__(
         self,
@@ -31,14 +68,11 @@ class Arrival:
         expects_header: bool,
     ) -> None:
         # Of nobody's connections while the header is awaited: a proxy's address stands for many.
-        self.peer = ""
-        self.deadline = listening.deadlines.now + listening.plane.limits.head_timeout
-        self._listening = listening
+        super().__init__(listening)
         self._connection = connection
         self._tls = tls
         self._expects_header = expects_header
         self._proxy = ""
-        self.drained = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -59,25 +93,10 @@ class Arrival:
         else:
             self._task = self._listening.plane.tasks.spawn("arrival", self._arrive())
 
-    def over(self) -> None:
-        """It is a connection with an owner of its own, or none any more."""
-        self._listening.forget(self)
-
-    # As the listener sees it.
-
-    @property
-    def idle(self) -> bool:
-        return True
-
     def expired(self) -> None:
         if self._expects_header and not self.peer:
             self._listening.refused(self._proxy, "it sent no whole PROXY protocol header in time")
         self.abort()
-
-    def drain(self) -> None:
-        """It was here in time: its one request is answered, when it comes soon."""
-        self.drained = True
-        self.deadline = min(self.deadline, self._listening.deadlines.now + _SECONDS_AT_THE_END)
 
     def abort(self) -> None:
         if self._task is not None:
@@ -121,13 +140,57 @@ class Arrival:
 
     async def _hand_over(self) -> None:
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(
-            lambda: _Arrived(self._listening, self),
-            self._connection,
-            ssl=self._tls,
-            # A handshake is a head that is not read yet.
-            ssl_handshake_timeout=self._listening.plane.limits.head_timeout if self._tls else None,
-        )
+        await loop.connect_accepted_socket(self._next, self._connection)
+
+    def _next(self) -> asyncio.Protocol:
+        if self._tls is None:
+            return _Arrived(self._listening, self)
+        return shaking_hands(self._listening, self._tls, self)
+
+
+class Handshake(_Arriving):
+    """Becomes a ClientConnection on TLS. *before* it, a PROXY header may have been read."""
+
+    __slots__ = ("_before", "_transport")
+
+    def __init__(self, listening: Listening, before: Arrival | None) -> None:
+        super().__init__(listening)
+        self._before = before
+        self._transport: TlsTransport | None = None
+
+    # As its transport sees it.
+
+    def begun(self, transport: TlsTransport) -> None:
+        self._transport = transport
+        before, self._before = self._before, None
+        if before is not None:
+            self.peer, self.deadline, self.drained = before.peer, before.deadline, before.drained
+            before.over()
+        else:
+            self.peer = peer_address(transport)
+        if self._listening.admit(self) is Admission.DROPPED:
+            transport.abort()
+
+    def done(self) -> ClientConnection:
+        self._transport = None
+        return _Arrived(self._listening, self)
+
+    def failed(self) -> None:
+        self._transport = None
+        self.over()
+
+    # As the listener sees it.
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def shaking_hands(
+    listening: Listening, tls: ssl.SSLContext, before: Arrival | None = None
+) -> TlsTransport:
+    """Return the protocol for a connection that has to begin with a handshake."""
+    return TlsTransport(tls, Handshake(listening, before))
 
 
 class _Arrived(ClientConnection):
@@ -135,9 +198,9 @@ class _Arrived(ClientConnection):
 
     __slots__ = ("_arrival",)
 
-    def __init__(self, listening: Listening, arrival: Arrival) -> None:
+    def __init__(self, listening: Listening, arrival: _Arriving) -> None:
         super().__init__(listening)
-        self._arrival: Arrival | None = arrival
+        self._arrival: _Arriving | None = arrival
         self.peer = arrival.peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

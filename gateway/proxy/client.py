@@ -78,6 +78,7 @@ class ClientConnection(ClientHalf):
             return False
         if self._state is not State.LINGER:
             self._gone()
+            self._deliver_within(self._limit_of_body())
         # What was written is still delivered: the event loop closes after the last byte.
         self._state = State.CLOSED
         return False

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from gateway.proxy.accepting import Accepting, close_emptied, open_again
-from gateway.proxy.arrival import Arrival
+from gateway.proxy.arrival import Arrival, shaking_hands
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listening import Admission, Connection, OverTls
@@ -38,7 +38,7 @@ class Listener:
         self._connections: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
         self._servers: list[asyncio.Server | Accepting] = []
-        self._bound: list[socket.socket] = []
+        self._bound: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._empty = asyncio.Event()
         self.over_tls = OverTls(self)
 
@@ -54,15 +54,18 @@ class Listener:
     async def listen_on(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already, and close it in the end."""
         open_again(bound)
-        if tls is not None or self._proxy_protocol:
+        if self._proxy_protocol:
             arrived = partial(self._arrived, tls)
             self._servers.append(Accepting(bound, arrived, BACKLOG))
             return
         loop = asyncio.get_running_loop()
         # The event loop closes its own at once; with this one the last are accepted.
-        self._bound.append(bound.dup())
+        self._bound.append((bound.dup(), tls))
         listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        server = await listen(lambda: ClientConnection(self), sock=bound, backlog=BACKLOG)
+        first = (
+            partial(ClientConnection, self) if tls is None else partial(shaking_hands, self, tls)
+        )
+        server = await listen(first, sock=bound, backlog=BACKLOG)
         self._servers.append(server)
 
     def _arrived(self, tls: ssl.SSLContext | None, connection: socket.socket) -> None:
@@ -113,8 +116,8 @@ class Listener:
         self.draining = True
         for server in self._servers:
             server.close()
-        for bound in self._bound:
-            close_emptied(bound, partial(self._arrived, None))
+        for bound, tls in self._bound:
+            close_emptied(bound, partial(self._arrived, tls))
         self._bound.clear()
         for connection in tuple(self._connections):
             connection.drain()

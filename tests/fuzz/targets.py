@@ -13,6 +13,7 @@ from tests.fuzz.proxy_headers import proxy_header
 from tests.fuzz.request_stream import request_stream
 from tests.fuzz.response_stream import response_stream
 from tests.fuzz.texts import cookie_header, host_header, request_target, return_to, set_cookie
+from tests.fuzz.tls_stream import tls_stream
 from tests.fuzz.tokens import access_token, key_set_document, refresh_token, token_content
 from tests.fuzz.told import trusted_headers
 
@@ -46,6 +47,7 @@ TARGETS = {
         Target(length_body, 200),
         Target(trusted_headers, 1500),
         Target(proxy_header, 300),
+        Target(tls_stream, 1500),
         Target(cookie_header, 400),
         Target(set_cookie, 200),
         Target(request_target, 300),

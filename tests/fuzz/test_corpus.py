@@ -20,6 +20,7 @@ from tests.fuzz.request_stream import _serve
 from tests.fuzz.response_stream import _ASKED, _answer
 from tests.fuzz.stage import Finding, run, spelled_out
 from tests.fuzz.targets import HERE, TARGETS, Target
+from tests.fuzz.tls_stream import _talk
 from tests.shared_data import shared_data
 
 BURST_SECONDS = 3
@@ -150,6 +151,20 @@ def test_answers_of_the_corpus_reach_the_client():
     assert seen("cut-off") == (0, b"")
     assert seen("switched") == (101, b"")
     assert seen("both")[0] == 502
+
+
+def test_records_of_the_corpus_are_heard_through_tls():
+    def heard(name: str) -> tuple[bytes, int]:
+        data = (TARGETS["tls_stream"].corpus / name).read_bytes()
+        done = run(_talk(data, cut=False))
+        return done.heard, done.ends
+
+    assert heard("half-closed") == (b"GET /", 1)
+    assert heard("data-after-end") == (b"a", 1)
+    assert heard("our-end-first") == (b"amoreand more", 1)
+    assert heard("new-keys") == (b"ac", 1)
+    assert heard("garbage-between") == (b"a", 1)
+    assert heard("no-tls") == (b"", 0)
 
 
 def test_a_finding_is_kept_told_and_counted(tmp_path: Path):

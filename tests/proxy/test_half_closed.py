@@ -3,12 +3,10 @@
 import asyncio
 import re
 import socket
-import ssl
 from pathlib import Path
 
 import pytest
 
-from tests.certificates import make_pair, written
 from tests.fakes import OK
 from tests.proxy.conftest import World, until
 from tests.proxy.strict_client import Broken, Whole, ask, dial
@@ -140,28 +138,6 @@ async def test_h20_on_a_unix_socket_one_that_is_gone_is_told_from_one_that_waits
     world.upstream.write(OK)
     assert (await waits[0].read()).endswith(b"\r\n\r\nok")
     waits[1].close()
-
-
-async def test_h20_a_client_that_ends_its_tls_takes_its_request_with_it(
-    world: World, tmp_path: Path
-):
-    """Both event loops close both halves then, so nobody is left to be answered."""
-    written(tmp_path, *make_pair("localhost"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    trusting = ssl.create_default_context(cafile=tmp_path / "tls.crt")
-    port = await world.listener.listen_tcp("127.0.0.1", 0, tls=context)
-    world.upstream.answer = lambda _head: None
-    connection = await asyncio.to_thread(dial, port, trusting)
-    connection.sendall(get("/public/x"))
-    await world.upstream.until(lambda: len(world.upstream.heads) == 1)
-
-    plain = await asyncio.to_thread(connection.unwrap)
-
-    await world.upstream.until(lambda: world.upstream.open_connections == 0)
-    await world.quiet()
-    assert [told.status for told in world.observed.requests] == [499]
-    plain.close()
 
 
 def ask_half_closed(port: int, raw: bytes) -> Whole | Broken:
