@@ -19,6 +19,7 @@ from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
 from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
+from gateway.proxy.unread import deliver_unread
 from gateway.request import BadRequest
 
 # A head, and all interim answers before it together, may not be longer.
@@ -83,9 +84,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         *("deadline", "exchange", "idle_since", "keep_until", "keeper", "origin", "served"),
-        "transport",
         *("_answering", "_body", "_buffer", "_closing", "_head", "_keep_alive", "_until_close"),
-        *("_full", "_held", "_interim", "_whole"),
+        *("_full", "_held", "_interim", "_whole", "transport"),
     )
     transport: asyncio.Transport
 
@@ -109,8 +109,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = 0
         self._whole = False
         self._closing = False
-
-    # As the pool sees it.
 
     @property
     def usable(self) -> bool:
@@ -185,6 +183,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        if exc is not None and self.exchange is not None and not (self._whole or self._held):
+            deliver_unread(self.transport, self.data_received)
         self.deadline = NEVER
         self.keeper.deadlines.forget(self)
         exchange, self.exchange = self.exchange, None

@@ -1,11 +1,14 @@
 """Answers of an app, well-formed and not: whole or an error, never part of the next (H3, H13)."""
 
 import asyncio
+import socket
 
 import pytest
 
+from gateway.proxy.balancing import Target
+from gateway.proxy.pool import Pool
 from tests.fakes import OK
-from tests.proxy.conftest import World, until
+from tests.proxy.conftest import Client, World, until
 from tests.proxy.test_exchange import get, status
 
 JUNK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
@@ -199,3 +202,55 @@ async def test_both_ways_at_once(world: World):
         pool.close()
     server.close()
     world.upstream.port = before
+
+
+async def answered_early(world: World, client: Client, answer: bytes) -> Pool:
+    """Let an app answer before it has the whole request, and close, which resets.
+
+    The next piece of the request fails to be sent before anybody reads the answer.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+
+        async def connect(factory) -> object:
+            return await loop.create_connection(factory, *listening.getsockname())
+
+        pool = world.serve_from(Target("app", connect))
+        client.send(get("/public/x", "Content-Length: 900000", method="POST") + bytes(1000))
+        app, _ = await loop.sock_accept(listening)
+        with app:
+            # Some of it is left unread.
+            await loop.sock_recv(app, 100)
+            app.sendall(answer)
+        (connection,) = pool._target_of
+        connection.send(bytes(1000), last=False)
+        return pool
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+async def test_an_answer_before_the_whole_request_arrives_though_the_app_then_resets(
+    world: World, size: int
+):
+    """As apps do that take no upload so large."""
+    client = await world.connect()
+    answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+
+    pool = await answered_early(world, client, answer)
+
+    got = await client.answer()
+    assert status(got) == 413
+    assert got.endswith(bytes(size))
+    await until(lambda: pool._open == 0)
+    assert pool.targets[0].idle == []
+    assert world.observed.failures == []
+
+
+async def test_h3_an_answer_that_the_app_resets_half_way_is_broken_off(world: World):
+    client = await world.connect()
+
+    await answered_early(world, client, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nha")
+
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await client.answer()
+    assert world.observed.failures == [("app", "cut-off")]
