@@ -155,8 +155,8 @@ def test_h16_slowhttptest_is_cut_off_and_an_honest_client_gets_all_its_answers(
     command = [program("slowhttptest"), *mode, *many, "-u", site.url + path]
     with site.honest_client() as statuses:
         ran = subprocess.run(command, capture_output=True, timeout=60, check=False, text=True)
+        assert statuses, "the honest client was answered meanwhile"
         until(lambda: site.connections <= 1, "only the honest client is left", 20)
-    assert len(statuses) > 5
     assert set(statuses) == {200}
     until(lambda: app.pouring == 0, "the app is told that its answers are not read", 20)
     assert f"{path}" in ran.stdout
