@@ -91,7 +91,7 @@ class TlsEndpoint:
         """
         write = self.tls.write
         done = write(data)
-        # One record at a time.
+        # It may take less than all.
         while done < len(data):
             done += write(memoryview(data)[done:])
         return self.outgoing.read()
