@@ -4,6 +4,7 @@ import secrets
 import time
 from contextlib import AsyncExitStack
 
+from gateway.app.free_memory import return_free_memory
 from gateway.app.names import Names
 from gateway.app.observation import Observation
 from gateway.app.shelf import Shelf
@@ -54,6 +55,7 @@ class Foundation:
         self.tasks.spawn("sweep the store", sweep_forever(self.store))
         self.tasks.spawn("recheck streams", recheck_streams(self.streams, self.store))
         self.tasks.spawn("measure loop lag", lag.run())
+        self.tasks.spawn("return free memory", return_free_memory())
         gauges = self.observation.metrics.gauges
         gauges.tunnels = lambda: float(len(self.streams))
         gauges.loop_lag_seconds = lag.worst
