@@ -25,8 +25,9 @@ from tests.end_to_end.running import Running, free_port, until
 from tests.sessions.servers import program
 
 CONNECTIONS = 300
-# What the data plane may hold for one connection, encrypted or not.
-BYTES_PER_CONNECTION = 256 * 1024
+# What the data plane may hold for one connection, encrypted or not: up to its mark, and one read of
+# the event loop that came on top.
+BYTES_PER_CONNECTION = 512 * 1024
 SLACK = 32 * 1024 * 1024
 HOST = b"Host: localhost\r\n"
 
