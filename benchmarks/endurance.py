@@ -26,6 +26,7 @@ from benchmarks.processes import (
     wait_until_listening,
 )
 from benchmarks.table import markdown
+from gateway.app.free_memory import EVERY_SECONDS
 from gateway.identity.principal import Principal
 from gateway.sessions.refresh_token import mint
 from gateway.tasks import Tasks
@@ -127,7 +128,8 @@ def _step(site: _Site, number: int, until: int) -> Step:
     _sign_ins(site.port, number, sign_ins)
     passed.renewals += renewals
     passed.sign_ins += sign_ins
-    time.sleep(1.0)  # closed connections and what they held are gone by then
+    # By then closed connections are gone, and what is free was given back to the system.
+    time.sleep(EVERY_SECONDS + 2)
     step = replace(passed, cpu=site.process.cpu_seconds(), resident=site.process.resident_bytes())
     print(f"{step.requests:,}: {step.resident / 1e6:.1f} MB", file=sys.stderr, flush=True)
     return step
