@@ -116,6 +116,10 @@ class Authentication:
         self._render(authenticated, now)
         return authenticated
 
+    def is_denied(self, token: AccessToken, now: float) -> bool:
+        """Whether the end of its session was announced, however good *token* may still be."""
+        return self._denies(token.session_id, token.principal.subject, token.issued_at, now)
+
     def _keep(self, shown: bytes, presented: Presented) -> None:
         if len(shown) <= _REMEMBERED_BYTES:
             self._recent.keep(shown, presented)
@@ -147,7 +151,3 @@ class Authentication:
             or now < token.not_before - _FUTURE
             or self._denies(token.session_id, token.principal.subject, token.issued_at, now)
         )
-
-    def is_denied(self, token: AccessToken, now: float) -> bool:
-        """Whether the end of its session was announced, however good *token* may still be."""
-        return self._denies(token.session_id, token.principal.subject, token.issued_at, now)

@@ -8,7 +8,7 @@ from gateway.proxy.balancing import Target
 from gateway.sessions.revocation import Revocation
 from tests.fakes import OK
 from tests.proxy.by_hand import AppByHand, app_by_hand
-from tests.proxy.conftest import World, connecting_to, until
+from tests.proxy.conftest import Client, World, connecting_to, until
 from tests.proxy.test_exchange import get, status
 from tests.proxy.test_tunnel import SWITCHED, upgrade
 
@@ -26,16 +26,23 @@ async def app(world: World):
 # Bodies that go on after their answer.
 
 
-async def test_h10_a_body_sent_to_its_end_after_a_307_has_time_as_long_as_it_comes(
-    world: World, app: AppByHand
-):
-    world.limit(body_timeout=0.6)
+async def sent_elsewhere(world: World, app: AppByHand, length: int) -> Client:
+    """A client that has its answer, and has not sent anything yet of a body of *length*."""
     client = await world.connect()
-    client.send(get("/public/up", "Content-Length: 20", method="POST", connection="keep-alive"))
+    line = f"Content-Length: {length}"
+    client.send(get("/public/up", line, method="POST", connection="keep-alive"))
     asked = await app.accepted()
     await asked.head()
     asked.send(TEMPORARILY % 0)
     await client.head()
+    return client
+
+
+async def test_h10_a_body_sent_to_its_end_after_a_307_has_time_as_long_as_it_comes(
+    world: World, app: AppByHand
+):
+    world.limit(body_timeout=0.6)
+    client = await sent_elsewhere(world, app, 20)
 
     for _ in range(20):
         client.send(b"x")
@@ -52,12 +59,7 @@ async def test_h16_a_body_dropped_after_its_answer_is_not_waited_for_without_end
     world: World, app: AppByHand
 ):
     world.limit(body_timeout=0.3)
-    client = await world.connect()
-    client.send(get("/public/up", "Content-Length: 20", method="POST", connection="keep-alive"))
-    asked = await app.accepted()
-    await asked.head()
-    asked.send(TEMPORARILY % 0)
-    await client.head()
+    client = await sent_elsewhere(world, app, 20)
     client.send(b"x")
 
     await world.quiet()
@@ -66,12 +68,7 @@ async def test_h16_a_body_dropped_after_its_answer_is_not_waited_for_without_end
 async def test_h17_no_answer_is_begun_before_the_one_before_it_is_read(
     world: World, app: AppByHand
 ):
-    client = await world.connect()
-    client.send(get("/public/up", "Content-Length: 5", method="POST", connection="keep-alive"))
-    asked = await app.accepted()
-    await asked.head()
-    asked.send(TEMPORARILY % 0)
-    await client.head()
+    client = await sent_elsewhere(world, app, 5)
     [connection] = world.listener._connections
     # As after an answer that is larger than what the client has read of it.
     connection.pause_writing()

@@ -7,8 +7,9 @@ import pytest
 
 from gateway.proxy.balancing import EJECT_AFTER, Target
 from gateway.proxy.health import Check, watch_health
+from gateway.proxy.pool import Pool
 from tests.fakes import OK, RecordingUpstream
-from tests.proxy.conftest import World, connecting_to, until
+from tests.proxy.conftest import Client, World, connecting_to, until
 from tests.proxy.test_exchange import get, status
 
 POST = get("/public/x", "Content-Length: 1", method="POST") + b"x"
@@ -183,7 +184,8 @@ async def test_the_queue_is_served_in_turn_and_a_client_that_left_is_not(world: 
     ]
 
 
-async def test_a_pool_that_closes_still_serves_those_who_wait(world: World):
+async def one_held_and_one_waiting(world: World) -> tuple[Pool, Client, Client]:
+    """Two clients at a pool of one connection, on which the app holds back the first answer."""
     pool = world.serve_from(connections=1)
     world.upstream.answer = lambda head: None if b"/hold " in head else OK
     first, second = await world.connect(), await world.connect()
@@ -191,6 +193,11 @@ async def test_a_pool_that_closes_still_serves_those_who_wait(world: World):
     await world.upstream.until(lambda: bool(world.upstream.heads))
     second.send(get("/public/x"))
     await until(lambda: len(pool._queue) == 1)
+    return pool, first, second
+
+
+async def test_a_pool_that_closes_still_serves_those_who_wait(world: World):
+    pool, first, second = await one_held_and_one_waiting(world)
 
     pool.close()
     world.upstream.write(OK)
@@ -270,13 +277,7 @@ async def test_a_backlog_that_is_full_is_a_504(world: World):
 
 async def test_a_connection_is_not_kept_for_ever_however_busy(world: World, monkeypatch):
     monkeypatch.setattr("gateway.proxy.pool.KEEP_SECONDS", 0.0)
-    pool = world.serve_from(connections=1)
-    world.upstream.answer = lambda head: None if b"/hold " in head else OK
-    first, second = await world.connect(), await world.connect()
-    first.send(get("/public/hold"))
-    await world.upstream.until(lambda: bool(world.upstream.heads))
-    second.send(get("/public/x"))
-    await until(lambda: len(pool._queue) == 1)
+    pool, first, second = await one_held_and_one_waiting(world)
 
     world.upstream.write(OK)
 
