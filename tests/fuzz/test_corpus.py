@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -54,19 +55,23 @@ def bursts(
     if not guided_is_there():
         pytest.skip("atheris is not installed: pip install '.[dev]' on Linux x86-64")
 
-    def burst(target: Target) -> Run:
-        folder = tmp_path_factory.mktemp("burst")
-        return grow(target, BURST_SECONDS, SEED, folder / "grown", folder / "found")
-
     chosen = [
         item.callspec.params["target"]
         for item in request.session.items
         if "bursts" in getattr(item, "fixturenames", ())
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        begun = {name: pool.submit(burst, TARGETS[name]) for name in chosen}
+    # Not threads: while one of them starts a process the others share its memory (vfork), and
+    # a kernel has been seen that then could not read what to run (EFAULT), once in hundreds.
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        begun = {
+            name: pool.submit(_burst, name, tmp_path_factory.mktemp("burst")) for name in chosen
+        }
         yield begun
         pool.shutdown(cancel_futures=True)
+
+
+def _burst(name: str, folder: Path) -> Run:
+    return grow(TARGETS[name], BURST_SECONDS, SEED, folder / "grown", folder / "found")
 
 
 def test_a_short_burst_finds_nothing(target: Target, bursts: dict[str, Future[Run]]):
