@@ -14,7 +14,7 @@ from gateway.app.generation import Generation, build
 from gateway.app.libraries import check_libraries
 from gateway.app.operating import Operating
 from gateway.app.reloading import Reloading
-from gateway.app.seat import Neighbours, Seat
+from gateway.app.seat import Seat
 from gateway.app.sockets import Sockets, open_sockets
 from gateway.app.source import Source
 from gateway.config.values import Config, TcpAddress
@@ -32,7 +32,7 @@ class Gateway:
         foundation: Foundation,
         generation: Generation,
         source: Source | None,
-        neighbours: Neighbours | None,
+        seat: Seat | None,
     ) -> None:
         self.foundation = foundation
         self.generation = generation
@@ -41,11 +41,15 @@ class Gateway:
         self._cut_off = asyncio.Event()
         self.port = 0
         self.reloading = None if source is None else Reloading(self, source)
+        self._neighbours = None if seat is None else seat.neighbours
         self.operating = Operating(
-            foundation, lambda: self.generation, lambda: self.draining, neighbours
+            foundation, lambda: self.generation, lambda: self.draining, self._neighbours
         )
-        self._neighbours = neighbours
-        self._listener = Listener(generation.plane, proxy_protocol=generation.config.proxy_protocol)
+        self._listener = Listener(
+            generation.plane,
+            proxy_protocol=generation.config.proxy_protocol,
+            counts=None if seat is None else seat.counts,
+        )
         self._certificate: Certificate | None = None
         if generation.certificate is not None:
             self._certificate = Certificate(generation.certificate)
@@ -144,7 +148,7 @@ async def running(
         finally:
             # What was built before something failed is closed with the rest.
             foundation.shelf.commit(draft)
-        gateway = Gateway(foundation, generation, source, seat.neighbours if seat else None)
+        gateway = Gateway(foundation, generation, source, seat)
         foundation.start()
         if config.operations is not None and (seat is None or seat.number == 0):
             reload = None if source is None else gateway.reload

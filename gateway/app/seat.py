@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.app.sockets import Sockets
+from gateway.proxy.counts import Counts
 
 
 class Neighbours(Protocol):
@@ -22,8 +23,12 @@ class Neighbours(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Number 0 has the operations port and the *neighbours*; the sockets are bound already."""
+    """Number 0 has the operations port and the *neighbours*; the sockets are bound already.
+
+    *counts* are of the connections that all of them have.
+    """
 
     number: int
     sockets: Sockets
+    counts: Counts
     neighbours: Neighbours | None = None

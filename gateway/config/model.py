@@ -166,14 +166,20 @@ class LimitsSection(Section):
     head_timeout: Duration = setting("10s", "Longest time until a request head is complete.")
     body_timeout: Duration = setting("60s", "Longest time without a byte of a body.")
     idle_timeout: Duration = setting("75s", "How long an idle connection is kept.")
-    connections: Count = setting("10000", "Most client connections; then 503.")
+    connections: Count = setting(
+        "10000", "Most client connections, at all workers together; then 503."
+    )
     connections_per_address: Count | None = setting(
-        None, "Most from one address; then 429. null sets no cap."
+        None, "Most from one address, likewise; then 429. null sets no cap."
     )
     upstream_connect: Duration = setting("5s", "Longest time to connect to an upstream.")
     upstream_head: Duration = setting("60s", "Longest time until an upstream's answer begins.")
-    upstream_connections: Count = setting("256", "Most connections to one upstream.")
-    upstream_queue: Whole = setting("1024", "Most requests waiting for one; then 503.")
+    upstream_connections: Count = setting(
+        "256", "Most connections to one upstream, of each worker."
+    )
+    upstream_queue: Whole = setting(
+        "1024", "Most requests waiting for one, at each worker; then 503."
+    )
     drain_delay: DurationOrZero = setting(
         "0s", "Time at shutdown between readiness turning 503 and the last connection taken."
     )

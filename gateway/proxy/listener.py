@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import Counter
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from gateway.proxy.accepting import Accepting, close_emptied, open_again
 from gateway.proxy.arrival import Arrival, shaking_hands
 from gateway.proxy.client import ClientConnection
+from gateway.proxy.counts import Counts, OwnCounts
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listening import Admission, Connection, OverTls
 from gateway.proxy.plane import DataPlane
@@ -25,10 +25,13 @@ _REFUSALS_EVERY_SECONDS: Final = 60.0
 class Listener:
     """One listening address. *plane* is exchanged at a reload; requests under way keep theirs.
 
-    With *proxy_protocol* each connection has to begin with a header of a trusted proxy.
+    With *proxy_protocol* each connection has to begin with a header of a trusted proxy. Where
+    other processes share the port, its connections are limited together with theirs by *counts*.
     """
 
-    def __init__(self, plane: DataPlane, *, proxy_protocol: bool = False) -> None:
+    def __init__(
+        self, plane: DataPlane, *, proxy_protocol: bool = False, counts: Counts | None = None
+    ) -> None:
         self.plane = plane
         self._proxy_protocol = proxy_protocol
         self._refusals = 0
@@ -36,7 +39,7 @@ class Listener:
         self.deadlines: Deadlines = plane.deadlines
         self.draining = False
         self._connections: set[Connection] = set()
-        self._per_address: Counter[str] = Counter()
+        self._counts = OwnCounts() if counts is None else counts
         self._servers: list[asyncio.Server | Accepting] = []
         self._bound: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._empty = asyncio.Event()
@@ -75,22 +78,20 @@ class Listener:
         """Count the connection; too many are those in all, or those of one address."""
         limits = self.plane.limits
         self._connections.add(connection)
-        self._per_address[connection.peer] += 1
+        self._counts.add(connection.peer)
         self.deadlines.watch(connection)
-        most = limits.connections_per_address if connection.peer else None
-        return max(
-            _judge(len(self._connections), limits.connections),
-            _judge(self._per_address[connection.peer], most, Admission.ONE_TOO_MANY),
-            key=_SEVERITY.index,
-        )
+        in_all = _judge(self._counts.total(), limits.connections)
+        most = limits.connections_per_address
+        if most is None or not connection.peer:
+            return in_all
+        of_address = _judge(self._counts.of(connection.peer), most, Admission.ONE_TOO_MANY)
+        return max(in_all, of_address, key=_SEVERITY.index)
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed."""
         if connection in self._connections:
             self._connections.discard(connection)
-            self._per_address[connection.peer] -= 1
-            if not self._per_address[connection.peer]:
-                del self._per_address[connection.peer]
+            self._counts.remove(connection.peer)
             if self.draining and not self._connections:
                 self._empty.set()
         self.deadlines.forget(connection)
@@ -144,7 +145,7 @@ _SEVERITY: Final = (
 _TOLD_AT_ONCE: Final = 64
 
 
-def _judge(number: int, most: int | None, refusal: Admission = Admission.TURNED_AWAY) -> Admission:
-    if most is None or number <= most:
+def _judge(number: int, most: int, refusal: Admission = Admission.TURNED_AWAY) -> Admission:
+    if number <= most:
         return Admission.ADMITTED
     return refusal if number <= most + _TOLD_AT_ONCE else Admission.DROPPED

@@ -17,6 +17,7 @@ from gateway.app.source import Source
 from gateway.config.values import Config
 from gateway.workers.channel import Channel, Others
 from gateway.workers.lifeline import RELOAD_OTHERS, Lifeline
+from gateway.workers.shared_counts import SharedCounts
 from gateway.workers.signals import Signals
 from gateway.workers.worker import work
 
@@ -61,6 +62,7 @@ class Inherited(Protocol):
     number: int
     sockets: Sockets
     channel: Channel
+    counts: SharedCounts
     child: Child | None
 
 
@@ -95,7 +97,7 @@ def _live(
     try:
         signals.forget()
         _let_go(mine, places)
-        seat = Seat(mine.number, mine.sockets, _others(mine, places, lifeline))
+        seat = Seat(mine.number, mine.sockets, mine.counts, _others(mine, places, lifeline))
         answering = None if mine.number == 0 else mine.channel.answering
         code = exit_code_of(work(config, source, seat, lifeline, answering))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a parent

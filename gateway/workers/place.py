@@ -1,22 +1,38 @@
 """The place of a worker: what outlives the process that has it."""
 
-from gateway.app.sockets import Sockets, bind_again, places_of
+import mmap
+import secrets
+
+from gateway.app.sockets import Sockets, bind_again, open_sockets, places_of
+from gateway.config.values import Config
 from gateway.workers.channel import Channel
 from gateway.workers.child import Child
 from gateway.workers.restarts import Deaths
+from gateway.workers.shared_counts import SharedCounts, size_of
+
+_SECRET_BYTES = 16
 
 
 class Place:
-    """Listening sockets, a channel to ask on, and a child process or the time of the next one."""
+    """Listening sockets, a channel to ask on, what is counted here, and a child process or the
+    time of the next one.
+    """
 
-    def __init__(self, number: int, sockets: Sockets) -> None:
+    def __init__(self, number: int, sockets: Sockets, counts: SharedCounts) -> None:
         self.number = number
         self.sockets = sockets
+        self.counts = counts
         self.channel = Channel.open()
         self.child: Child | None = None
         self.due: float | None = None
         self.deaths = Deaths()
         self._where = places_of(sockets)
+
+    def vacate(self, child: Child) -> None:
+        """Have no *child* any more: it is dead, and the system has closed its connections."""
+        child.close()
+        self.child = None
+        self.counts.clear()
 
     def died(self, lived: float, now: float) -> None:
         """Plan the next child. When it is not for now, connections go to the others meanwhile."""
@@ -35,3 +51,16 @@ class Place:
         for each in self.sockets:
             each.close()
         self.sockets = ()
+
+
+def open_places(config: Config) -> list[Place]:
+    """Return a place for each worker. Raises CannotListen."""
+    workers = config.workers
+    sockets = open_sockets(config.listen, workers)
+    # What is inherited at a fork stays one memory for all; a page of it is taken once it is used.
+    memory = memoryview(mmap.mmap(-1, size_of(workers)))
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    return [
+        Place(number, sockets[number], SharedCounts(memory, number, workers, secret))
+        for number in range(workers)
+    ]

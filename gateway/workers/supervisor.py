@@ -11,14 +11,13 @@ import time
 from collections.abc import Sequence
 
 from gateway.app.restart import needs_restart
-from gateway.app.sockets import open_sockets
 from gateway.app.source import LOOK_SECONDS, Changes, Source, read_once
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.workers.child import Child, fork
 from gateway.workers.lifeline import IS_READY, RELOAD_NUMBERS, RELOAD_OTHERS
 from gateway.workers.parent_log import configure
-from gateway.workers.place import Place
+from gateway.workers.place import Place, open_places
 from gateway.workers.signals import Signals
 
 _log = logging.getLogger("gateway.workers")
@@ -39,10 +38,7 @@ class Supervisor:
         self._changes = Changes(source.fingerprint(read_once(config)))
         self._reloads = 0
         self._candidates: dict[int, Config | None] = {}
-        self._places = [
-            Place(number, sockets)
-            for number, sockets in enumerate(open_sockets(config.listen, config.workers))
-        ]
+        self._places = open_places(config)
         self._has_served = False
         self._stop_by: float | None = None
         self._look_at = 0.0
@@ -111,8 +107,7 @@ class Supervisor:
         if place.child is None or status is None:
             return
         lived = place.child.age()
-        place.child.close()
-        place.child = None
+        place.vacate(place.child)
         if self._stop_by is not None:
             return
         if not self._has_served:

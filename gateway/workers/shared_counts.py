@@ -1,0 +1,97 @@
+"""The connections of all workers, counted in one memory and without a lock.
+
+Each number in it has a single writer, the worker whose place it belongs to; whoever wants to know
+adds up what all have written. For the last of the room, workers may come at the same moment: each
+writes before it looks, so that they rather all see that they are too many than none.
+
+Addresses are counted in a sketch (count-min): every address has a cell in each of a few rows, and
+shares it with whoever happens to have the same. So the least of its cells is never too low, and too
+high only where all of them are shared. Which ones they are depends on a secret, or somebody could
+look for addresses that share theirs with a victim.
+"""
+
+from collections import Counter
+from functools import lru_cache
+from hashlib import blake2b
+from struct import Struct
+from typing import Final
+
+from gateway.proxy.counts import forget_one
+
+# With 10,000 addresses at other workers, 4 in 10,000 newcomers are counted one too high.
+COLUMNS: Final = 65_536
+_ROWS: Final = 4
+_KEPT: Final = 1024
+_COLUMN_IN_EACH_ROW: Final = Struct(f"={_ROWS}H")
+_TOTAL: Final = "Q"
+_TOTAL_BYTES: Final = 8
+_CELL: Final = "I"
+_CELL_BYTES: Final = 4
+
+
+def size_of(workers: int, columns: int = COLUMNS) -> int:
+    """Return how many bytes the counts of so many *workers* take where all are used."""
+    return workers * (_TOTAL_BYTES + _ROWS * columns * _CELL_BYTES)
+
+
+class SharedCounts:
+    """What the worker at one place counts, and what it sees of the others.
+
+    *memory* is of `size_of` bytes, zero at first; *secret* and *columns* are the same for all.
+    """
+
+    def __init__(
+        self, memory: memoryview, place: int, workers: int, secret: bytes, columns: int = COLUMNS
+    ) -> None:
+        totals = workers * _TOTAL_BYTES
+        self._totals = memory[:totals].cast(_TOTAL)
+        self._place = place
+        self._cells = memory[totals:].cast(_CELL)
+        self._cells_each = _ROWS * columns
+        self._own_cells = self._cells[place * self._cells_each :][: self._cells_each]
+        self._secret = secret
+        self._columns = columns
+        # Its own it knows exactly: only those of others can be taken for somebody else's.
+        self._own: Counter[str] = Counter()
+        self._cells_of = lru_cache(_KEPT)(self._drawn)
+
+    def add(self, address: str) -> None:
+        """See `Counts.add`."""
+        self._totals[self._place] += 1
+        if address:
+            self._own[address] += 1
+            for cell in self._cells_of(address):
+                self._own_cells[cell] += 1
+
+    def remove(self, address: str) -> None:
+        """See `Counts.remove`."""
+        self._totals[self._place] -= 1
+        if address:
+            forget_one(self._own, address)
+            for cell in self._cells_of(address):
+                self._own_cells[cell] -= 1
+
+    def total(self) -> int:
+        """Return how many connections all workers have."""
+        return sum(self._totals)
+
+    def of(self, address: str) -> int:
+        """Return how many *address* has at all workers: never too few, seldom too many."""
+        others = min(
+            sum(self._cells[cell :: self._cells_each]) - self._own_cells[cell]
+            for cell in self._cells_of(address)
+        )
+        return self._own[address] + others
+
+    def clear(self) -> None:
+        """Forget what a worker counted that is dead, and all of whose connections are closed."""
+        self._totals[self._place] = 0
+        self._own_cells[:] = memoryview(bytes(self._own_cells.nbytes)).cast(_CELL)
+
+    def _drawn(self, address: str) -> tuple[int, ...]:
+        """Return which cells *address* has, one in each row."""
+        digest = blake2b(address.encode(), key=self._secret, digest_size=_COLUMN_IN_EACH_ROW.size)
+        columns = _COLUMN_IN_EACH_ROW.unpack(digest.digest())
+        return tuple(
+            row * self._columns + column % self._columns for row, column in enumerate(columns)
+        )
