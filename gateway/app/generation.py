@@ -124,7 +124,7 @@ def _pipeline(config: Config, foundation: Foundation, sign_in: SignIn) -> Pipeli
         Route(f"{prefix}/*", PORTAL, Access.PUBLIC),
     )
     return Pipeline(
-        routes=Routes((*own, *config.routes)),
+        routes=Routes(config.routes, own=own),
         cookies=config.cookies,
         identity=config.headers,
         verify=counting(sign_in.verify, foundation.observation.metrics.token_rejected),

@@ -57,6 +57,9 @@ def _verdict(found: Route | Ambiguous | None, principal: Principal | None) -> st
     match found:
         case None:
             return "404, no route matches"
+        case Ambiguous(routes=(_, Route() as guarding), ignoring_case=True):
+            rule = f"{_rendered(guarding)}: {describe(guarding.access)}"
+            return f"400, an app that ignores case may find another rule for the path ({rule})"
         case Ambiguous():
             return "400, the path has two readings that take different routes"
         case Route():

@@ -2,7 +2,8 @@
 
 Invariant: only the canonical host, method and path decide, and a request that an upstream might
 read as another path passes only where every reading takes the very same route (CVE-2026-33494 and
-its kin matched one path and forwarded another).
+its kin matched one path and forwarded another). Paths match by case, and pass only where an app
+that ignores case would find no route with another rule.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.policy.access import Access, AccessRule
+from gateway.policy.ignored_case import Fold, by_outcome, folded
 from gateway.recent import Recent
 
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
@@ -55,12 +57,34 @@ class Route:
         if self.strip_prefix is not None:
             _check_strip_prefix(self.strip_prefix, self.path)
 
+    def lets_past(self, other: "Route") -> bool:
+        """Whether some request may pass here that *other* might have stopped.
+
+        Access rules that are written differently are taken for rules of different people.
+        """
+        if other.access is Access.PUBLIC:
+            return False
+        unprotected = self.cross_site is not True and other.cross_site not in (
+            False,
+            self.cross_site,
+        )
+        if other.access is Access.OPTIONAL:
+            # Nobody's cookies count where everything is public.
+            return unprotected and self.access is not Access.PUBLIC
+        return (
+            self.access != other.access or unprotected or (self.preflight and not other.preflight)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The readings of one request take different routes; None among them is no route."""
+    """The readings of one request take different routes; None among them is no route.
+
+    `ignoring_case` says that they do so only for an app that ignores case.
+    """
 
     routes: tuple[Route | None, ...]
+    ignoring_case: bool = False
 
 
 class Outcome(Enum):
@@ -87,11 +111,17 @@ class Routes:
     one miss and no memory.
     """
 
-    __slots__ = ("_compiled", "_recent", "routes")
+    __slots__ = ("_compiled", "_ignoring_case", "_own", "_recent", "routes")
 
-    def __init__(self, routes: Iterable[Route], cache_entries: int = 2048) -> None:
-        self.routes = tuple(routes)
+    def __init__(
+        self, routes: Iterable[Route], cache_entries: int = 2048, *, own: Iterable[Route] = ()
+    ) -> None:
+        """Put the gateway's *own* routes first: behind them is no app that might ignore case."""
+        self._own = tuple(own)
+        configured = tuple(routes)
+        self.routes = (*self._own, *configured)
         self._compiled = tuple(_Compiled.of(route) for route in self.routes)
+        self._ignoring_case = tuple(_Table.all_of(configured))
         self._recent: Recent[_Question, _Answer] = Recent(cache_entries)
 
     def match(
@@ -128,22 +158,18 @@ class Routes:
     def _match_readings(
         self, host: str, method: str, paths: tuple[str, ...]
     ) -> Route | Ambiguous | None:
-        found = tuple(self._first(host, method, path) for path in paths)
-        if any(route is not found[0] for route in found):
+        found = tuple(_first(self._compiled, host, method, path) for path in paths)
+        route = found[0]
+        if any(other is not route for other in found):
             return Ambiguous(found)
-        return found[0]
-
-    def _first(self, host: str, method: str, path: str) -> Route | None:
-        for route in self._compiled:
-            if (
-                (route.path is None or route.path == path)
-                and path.startswith(route.prefix)
-                and (route.host is None or route.host == host)
-                and host.endswith(route.domain)
-                and (route.methods is None or method in route.methods)
-            ):
-                return route.route
-        return None
+        if route is None or any(route is own for own in self._own):
+            return route
+        for path in paths:
+            for table in self._ignoring_case:
+                guarding = table.guarding(route, host, method, path)
+                if guarding is not None:
+                    return Ambiguous((route, guarding), ignoring_case=True)
+        return route
 
 
 _Question = tuple[str, str, str, tuple[str, ...]]
@@ -163,8 +189,10 @@ class _Compiled:
     methods: frozenset[str] | None
 
     @classmethod
-    def of(cls, route: Route) -> "_Compiled":
-        exact, prefix = (None, route.path[:-1]) if route.path.endswith("/*") else (route.path, "")
+    def of(cls, route: Route, path: str | None = None) -> "_Compiled":
+        """Compile *route*, as if *path* were its pattern if that is given."""
+        path = route.path if path is None else path
+        exact, prefix = (None, path[:-1]) if path.endswith("/*") else (path, "")
         host, domain = route.host, ""
         if route.host is not None and route.host.startswith("*."):
             host, domain = None, route.host[1:]
@@ -186,6 +214,61 @@ class _Compiled:
         if self.methods is not None and method not in self.methods:
             return f"the method is {method}, not {' or '.join(sorted(self.methods))}"
         return ""
+
+
+def _matching(compiled: Iterable[_Compiled], host: str, method: str, path: str) -> Iterator[Route]:
+    for route in compiled:
+        if (
+            (route.path is None or route.path == path)
+            and path.startswith(route.prefix)
+            and (route.host is None or route.host == host)
+            and host.endswith(route.domain)
+            and (route.methods is None or method in route.methods)
+        ):
+            yield route.route
+
+
+def _first(compiled: Iterable[_Compiled], host: str, method: str, path: str) -> Route | None:
+    return next(_matching(compiled, host, method, path), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The routes as an app that ignores case would have them, in one or more ways of doing so."""
+
+    compiled: tuple[_Compiled, ...]
+    folds: tuple[Fold, ...]
+    as_written: bool  # there is nothing to fold in any of the patterns
+
+    @classmethod
+    def all_of(cls, routes: tuple[Route, ...]) -> "Iterator[_Table]":
+        patterns = tuple(route.path for route in routes)
+        for outcome, folds in by_outcome(patterns).items():
+            compiled = tuple(map(_Compiled.of, routes, outcome))
+            yield cls(compiled, folds, as_written=outcome == patterns)
+
+    def guarding(self, taken: Route, host: str, method: str, path: str) -> Route | None:
+        """Return the route that *path* would take here, if one meets what *taken* lets past.
+
+        Whoever writes a pattern in two ways says that these are two: of those that are *taken*'s
+        but for case, none counts.
+        """
+        for reading in folded(path, self.folds):
+            if self.as_written and reading == path:
+                continue
+            for other in _matching(self.compiled, host, method, reading):
+                if other is taken:
+                    break
+                if self._written_alike(taken, other):
+                    continue
+                if taken.lets_past(other):
+                    return other
+                break
+        return None
+
+    def _written_alike(self, one: Route, other: Route) -> bool:
+        fold = self.folds[0]  # the others make the same of each pattern
+        return fold(one.path) == fold(other.path)
 
 
 def _check_path(pattern: str) -> None:

@@ -15,6 +15,8 @@ routes:
   - {path: /admin/*, upstream: admin, access: [{groups: [admins]}, {claims: {level: '3'}}]}
   - {path: /news, upstream: app, access: optional}
   - {path: /app/*, upstream: app, host: app.example.com}
+  - {path: /Files/secret, upstream: app, access: {groups: [staff]}}
+  - {path: /FILES/*, upstream: app}
 login: [{users: users.yaml}]
 """
 
@@ -48,6 +50,8 @@ def verdict(folder: Path, *arguments: str) -> str:
         ("GET https://h/x%2fnews", "verdict: 404"),
         ("GET https://h/%61dmin/ --as bob", "verdict: 403"),
         ("GET https://h/admin%2fx", "verdict: 400, the path has two readings"),
+        ("GET https://h/FILES/x --as bob", "verdict: allowed, goes to app as bob"),
+        ("GET https://h/ADMIN/x --as bob", "verdict: 404, no route matches"),
         ("GET https://h/api/v1/auth/login", "verdict: answered by the gateway itself"),
         ("GET https://h:99999/", "verdict: refused with 400"),
     ],
@@ -56,6 +60,13 @@ def test_the_verdict_is_the_one_that_a_request_would_get(
     tmp_path: Path, arguments: str, expected: str
 ) -> None:
     assert verdict(tmp_path, *arguments.split()).startswith(expected)
+
+
+def test_the_rule_that_an_app_which_ignores_case_would_find_is_named(tmp_path: Path) -> None:
+    assert verdict(tmp_path, "GET", "https://h/FILES/Secret", "--as", "bob") == (
+        "verdict: 400, an app that ignores case may find another rule for the path "
+        "(/Files/secret to app: groups staff)"
+    )
 
 
 def test_every_route_says_why_it_did_or_did_not_match(tmp_path: Path) -> None:
@@ -72,6 +83,8 @@ def test_every_route_says_why_it_did_or_did_not_match(tmp_path: Path) -> None:
         ),
         "→ 3. /news to app: optional (host, path and method match)",
         "  4. app.example.com/app/* to app: signed-in (an earlier route matched)",
+        "  5. /Files/secret to app: groups staff (an earlier route matched)",
+        "  6. /FILES/* to app: signed-in (an earlier route matched)",
         "verdict: allowed, goes to app as nobody",
     ]
 

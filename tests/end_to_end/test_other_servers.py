@@ -118,8 +118,8 @@ def resolved(port: int, target: str, host: str, cookie: str = "") -> bytes | Non
 
 
 def is_admins(path: bytes) -> bool:
-    """Whether an app that compares as the rules do would take it for a path of admins."""
-    return path == b"/admin" or path.startswith(b"/admin/")
+    """Whether an app would take it for a path of admins, by case or not."""
+    return path.lower() == b"/admin" or path.lower().startswith(b"/admin/")
 
 
 @pytest.mark.parametrize("name", SERVERS)
