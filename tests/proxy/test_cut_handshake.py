@@ -1,0 +1,120 @@
+"""A client cut off or held up anywhere in its TLS handshake asks for nothing and leaves nothing."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+
+from tests.proxy.conftest import World
+from tests.proxy.cutting import (
+    A_MOMENT,
+    App,
+    nothing_is_left,
+    port_by,
+    sampled,
+    strict_app,
+)
+from tests.proxy.links import OVER_TLS, Cut, Link, TlsLink, Way
+from tests.proxy.test_exchange import get
+
+# What a client says before it is answered, and after.
+FLIGHTS = (0, 1)
+CLOSE_NOTIFY = b"\x15\3\3\0\2\1\0"
+
+
+@pytest.fixture
+async def app(world: World, tls: ssl.SSLContext, caplog) -> AsyncIterator[App]:
+    async with strict_app(world, tls) as app:
+        yield app
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def begun(way: Way, port: int, flight: int) -> tuple[TlsLink, bytes]:
+    """Return a connection before its client's *flight*, and what that is."""
+    link = await way.dial(port)
+    assert isinstance(link, TlsLink)
+    said = link.next_flight()
+    for _ in range(flight):
+        link.send(said)
+        said = b""
+        while not said:
+            await link.hear()
+            said = link.next_flight()
+    return link, said
+
+
+async def places(way: Way, port: int, flight: int) -> list[int]:
+    """Return where to cut: the first flight is long, and its middle is much of the same."""
+    link, said = await begun(way, port, flight)
+    link.close()
+    length = len(said)
+    if flight == 0:
+        return [*range(12), *range(12, length - 12, 41), *range(length - 12, length)]
+    return list(range(length))
+
+
+@pytest.mark.parametrize("cut", ["closes", "ends", "resets", "pauses"])
+@pytest.mark.parametrize("flight", FLIGHTS)
+@pytest.mark.parametrize("way", OVER_TLS, ids=str)
+@pytest.mark.usefixtures("app")
+async def test_a_client_cut_off_or_held_up_anywhere_in_its_handshake(
+    world: World, tls: ssl.SSLContext, way: Way, flight: int, cut: Cut
+):
+    port = await port_by(world, way, tls)
+    for at in sampled(await places(way, port, flight)):
+        link, said = await begun(way, port, flight)
+        link.send(said[:at])
+        await link.flush()
+        await asyncio.sleep(A_MOMENT)
+        if cut == "pauses":
+            link.send(said[at:])
+            await link.begin()
+            link.send(link.wire(get("/public/next")))
+            assert (await link.rest()).endswith(b"\r\n\r\nhello"), at
+        else:
+            await leave(link, cut)
+        link.close()
+        await nothing_is_left(world)
+        assert len(world.observed.requests) == (cut == "pauses"), at
+        world.observed.requests.clear()
+
+
+async def leave(link: Link, cut: Cut) -> None:
+    """Leave before there is a handshake to say so by."""
+    if cut == "closes":
+        link.send(CLOSE_NOTIFY)
+    if cut == "resets":
+        link.reset()
+        return
+    await link.leave("ends")
+    await closed(link)
+
+
+async def closed(link: Link) -> None:
+    """Wait until the other side has closed, or reset, the connection."""
+    with suppress(ConnectionError):
+        while await link.reader.read(65536):
+            pass
+
+
+@pytest.mark.parametrize("flight", FLIGHTS)
+@pytest.mark.parametrize("way", OVER_TLS, ids=str)
+async def test_h16_a_client_that_stops_for_ever_anywhere_in_its_handshake_is_closed_in_time(
+    world: World, tls: ssl.SSLContext, way: Way, flight: int
+):
+    world.limit(head_timeout=0.5)
+    port = await port_by(world, way, tls)
+    links = []
+    for at in (await places(way, port, flight))[::3]:
+        link, said = await begun(way, port, flight)
+        link.send(said[:at])
+        await link.flush()
+        links.append(link)
+
+    async with asyncio.timeout(10):
+        for link in links:
+            await closed(link)
+            link.close()
+    await nothing_is_left(world)
