@@ -1,11 +1,16 @@
 """An app whose every move the test makes: it accepts, and does nothing else by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from gateway.proxy.balancing import Target
-from tests.proxy.conftest import Client, World, connecting_to
+from gateway.proxy.client_wire import WRITE_HIGH
+from tests.proxy.conftest import Client, World, connecting_to, until
+
+_STEP: Final = 8192
 
 
 class AppByHand:
@@ -52,3 +57,27 @@ async def app_by_hand(world: World, **options) -> AsyncIterator[AppByHand]:
         yield app
     finally:
         await app.stop()
+
+
+async def overfill(
+    transport: asyncio.Transport, peer: Client, send: Callable[[bytes], None], taken: Callable
+) -> int:
+    """Send a body in chunks that ends beyond what *transport* will hold: its *peer* reads none.
+
+    *taken* tells how much of the body the gateway has taken so far. Returns the body's size.
+    """
+    # The kernel shall hold little of it.
+    for one, option in ((peer.writer, socket.SO_RCVBUF), (transport, socket.SO_SNDBUF)):
+        one.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, 16384)
+    sent = 0
+    while transport.get_write_buffer_size() < WRITE_HIGH - 2 * _STEP:
+        send(_chunk(_STEP))
+        sent += _STEP
+        await until(lambda wanted=sent: taken() == wanted)
+    # So little comes in one piece, which is taken whole.
+    send(_chunk(3 * _STEP) + b"0\r\n\r\n")
+    return sent + 3 * _STEP
+
+
+def _chunk(size: int) -> bytes:
+    return b"%x\r\n%b\r\n" % (size, bytes(size))

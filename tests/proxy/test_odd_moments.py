@@ -7,7 +7,7 @@ import pytest
 from gateway.proxy.balancing import Target
 from gateway.sessions.revocation import Revocation
 from tests.fakes import OK
-from tests.proxy.by_hand import AppByHand, app_by_hand
+from tests.proxy.by_hand import AppByHand, app_by_hand, overfill
 from tests.proxy.conftest import Client, World, connecting_to, until
 from tests.proxy.test_exchange import get, status
 from tests.proxy.test_tunnel import SWITCHED, upgrade
@@ -68,16 +68,25 @@ async def test_h16_a_body_dropped_after_its_answer_is_not_waited_for_without_end
 async def test_h17_no_answer_is_begun_before_the_one_before_it_is_read(
     world: World, app: AppByHand
 ):
-    client = await sent_elsewhere(world, app, 5)
+    client = await world.connect(limit=8192)
+    line = "Content-Length: 5"
+    client.send(get("/public/up", line, method="POST", connection="keep-alive"))
+    asked = await app.accepted()
+    await asked.head()
     [connection] = world.listener._connections
-    # As after an answer that is larger than what the client has read of it.
-    connection.pause_writing()
+    exchange = connection._exchange
+    asked.send(b"HTTP/1.1 307 Temporary Redirect\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await overfill(connection._transport, client, asked.send, lambda: exchange._bytes_out)
+    await until(lambda: connection._exchange is None)
+    assert not connection._writable
+
     client.send(b"hello" + KEPT)
     await until(lambda: connection._buffer == KEPT)
-    await asyncio.sleep(0.05)
-    assert app.connections == 1
-
-    connection.resume_writing()
+    assert connection._exchange is None
+    assert status(await client.head()) == 307
+    received = b""
+    while not received.endswith(b"\r\n0\r\n\r\n"):
+        received += await client.reader.read(65536)
 
     again = await app.accepted()
     await again.head()
@@ -154,13 +163,12 @@ async def test_h17_a_connection_full_of_an_unread_body_carries_no_other_request(
 ):
     """Its flow control would count the new body for nothing, and all of it be held in memory."""
     client = await world.connect()
-    client.send(get("/public/up", "Content-Length: 5", method="POST", connection="keep-alive"))
-    client.send(b"hello")
+    client.send(get("/public/up", CHUNKED, method="POST", connection="keep-alive"))
     asked = await app.accepted()
-    await asked.read(5)
     [connection] = world.plane.upstreams["app"]._target_of
-    # As with a body that fills every buffer on the way.
-    connection.pause_writing()
+    exchange = connection.exchange
+    await overfill(connection.transport, asked, client.send, lambda: exchange._bytes_in)
+    await until(lambda: connection._whole)
     asked.send(OK)
 
     assert status(await client.answer()) == 200
