@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.observability import access_log
 from gateway.observability.access_log import (
     FLUSH_AFTER_SECONDS,
     FLUSH_AT_BYTES,
@@ -208,6 +209,35 @@ def test_what_is_remembered_of_requests_is_bounded_in_number_and_in_length():
     assert 1024 <= kept <= 2048
     assert log._templates.held() == kept
     assert len(sink.lines) == 5001
+
+
+@pytest.fixture
+def paths():
+    """Return what is remembered of paths: nothing at first, and nothing for the next test."""
+    access_log._path_again.cache_clear()
+    yield access_log._path_again.cache_info
+    access_log._path_again.cache_clear()
+
+
+def test_paths_that_never_come_again_take_bounded_room(paths):
+    log, sink = make()
+
+    for number in range(5000):
+        note(log, path=f"/made-up/{number}")
+    log.flush()
+
+    assert paths().currsize == 1024
+    assert len(set(sink.lines)) == 5000
+
+
+def test_a_path_that_is_long_is_not_remembered(paths):
+    log, sink = make()
+
+    note(log, path="/" + "a" * 30_000)
+    log.flush()
+
+    assert paths().currsize == 0
+    assert len(sink.lines) == 1
 
 
 def test_the_time_follows_the_clock_within_and_across_seconds():

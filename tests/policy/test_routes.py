@@ -230,6 +230,16 @@ def test_the_cache_is_bounded_in_entries_and_keeps_what_is_in_use() -> None:
     assert any(question[2] == "/in-use" for question in routes._recent)
 
 
+def test_hosts_and_methods_that_never_come_again_take_bounded_room() -> None:
+    routes = Routes([Route("/*", "app")], cache_entries=8)
+
+    for number in range(100):
+        routes.match(f"made-up-{number}.example", "GET", "/in-use")
+        routes.match("localhost", f"MADE-UP-{number}", "/in-use")
+
+    assert routes._recent.held() <= 16
+
+
 def test_what_was_asked_before_is_not_matched_again() -> None:
     routes = Routes([Route("/*", "app")])
     found(routes, "/a")
@@ -242,6 +252,8 @@ def test_an_overlong_question_is_answered_but_not_kept() -> None:
     routes = Routes([Route("/*", "app")])
 
     assert found(routes, "/" + "x" * 30_000) == "app"
+    assert routes.match("x" * 30_000, "GET", "/") is routes.routes[0]
+    assert routes.match("localhost", "GET", "/", ("/" + "x" * 30_000,)) is routes.routes[0]
     assert routes._recent.held() == 0
 
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.portal.throttle import BoundedCounters, Limits, Throttle, TooManyFailures, network_of
+from gateway.portal.throttle import (
+    _KNOWN_NETWORKS,
+    BoundedCounters,
+    Limits,
+    Throttle,
+    TooManyFailures,
+    network_of,
+)
 from tests.fakes import FakeClock
 
 LIMITS = Limits(
@@ -174,6 +181,19 @@ async def test_r5_memory_is_bounded_whatever_is_tried(clock):
     assert max(len(key) for key in counters._counters) < 150
 
 
+async def test_r5_the_oldest_counters_are_forgotten_first_and_a_new_window_is_new(clock):
+    counters = BoundedCounters(clock, capacity=2)
+    await counters.incr("first", 10)
+    await counters.incr("second", 100)
+    clock.advance(10)
+    await counters.incr("first", 100)
+
+    await counters.incr("third", 100)
+
+    assert await counters.get("second") == 0
+    assert await counters.get("first") == await counters.get("third") == 1
+
+
 async def test_r5_failures_that_count_no_more_are_forgotten(clock):
     counters = BoundedCounters(clock)
     throttle = Throttle(counters, clock)
@@ -185,6 +205,35 @@ async def test_r5_failures_that_count_no_more_are_forgotten(clock):
         await throttle.failed(f"now {number}", f"10.0.1.{number}")
 
     assert len(counters) == 3 * 100
+
+
+async def test_r5_networks_of_owners_are_remembered_in_bounds_the_oldest_forgotten_first(throttle):
+    await succeed(throttle)
+    await succeed(throttle, address=AWAY)
+    # So that there are two older ones, of which one is in use.
+    await succeed(throttle)
+
+    for number in range(_KNOWN_NETWORKS - 1):
+        await succeed(throttle, account=f"user{number}")
+
+    assert len(throttle._known) == _KNOWN_NETWORKS
+    for number in range(6):
+        await fail(throttle, address=f"203.0.113.{number}")
+    await succeed(throttle)
+    with pytest.raises(TooManyFailures):
+        await succeed(throttle, address=AWAY)
+
+
+async def test_r5_nothing_is_held_of_attempts_that_are_over_however_they_ended(throttle):
+    await succeed(throttle)
+    await fail(throttle, account="bob", times=3)
+    with pytest.raises(TooManyFailures):
+        await succeed(throttle, account="bob")
+    with pytest.raises(OSError, match="unreachable"):
+        async with throttle.attempt("carol", HOME):
+            raise OSError("the directory is unreachable")
+
+    assert not throttle._gates
 
 
 async def test_names_that_are_no_text_are_counted_too(throttle):

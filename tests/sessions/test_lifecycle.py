@@ -223,11 +223,11 @@ async def test_a_confirmation_that_the_store_misses_is_dropped_and_tried_at_the_
     assert (await store.get(first.session.id)).session.confirmed == clock.seconds * 1000
 
 
-async def test_confirmations_are_remembered_in_bounded_memory(replica):
+async def test_confirmations_are_remembered_in_bounded_memory_the_oldest_forgotten_first(replica):
     for number in range(10_050):
         await replica.lifecycle.confirm("nobody", number)
 
-    assert len(replica.lifecycle._confirmed) == 10_000
+    assert list(replica.lifecycle._confirmed) == [("nobody", n) for n in range(50, 10_050)]
 
 
 @pytest.mark.parametrize(
