@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from gateway.app.free_memory import return_free_memory
 from gateway.app.names import Names
 from gateway.app.observation import Observation
+from gateway.app.seat import Seat
 from gateway.app.shelf import Shelf
 from gateway.app.stores import open_store
 from gateway.app.watching import end_streams_of_ended_sessions, recheck_streams
@@ -27,18 +28,22 @@ from gateway.tasks import Tasks
 class Foundation:
     """The session store and what it announces, clocks, counters, and what is open."""
 
-    def __init__(self, config: Config, *, shared_output: bool = False) -> None:
+    def __init__(self, config: Config, seat: Seat | None = None) -> None:
         self.tasks = Tasks()
         self.deadlines = Deadlines()
         self.deny = DenySet()
         self.streams = Streams()
         self.shelf = Shelf()
         self.names = Names()
-        self.throttle = Throttle(BoundedCounters(time.time), now=time.time)
+        self.throttle = Throttle(
+            BoundedCounters(time.time),
+            now=time.time,
+            elsewhere=None if seat is None else seat.elsewhere,
+        )
         self.new_request_id = request_ids(secrets.token_bytes(8))
         self.response_fields = ResponseFields()
         self.via = f"gateway-{secrets.token_hex(4)}".encode()
-        self.observation = Observation(config.log, shared_output=shared_output)
+        self.observation = Observation(config.log, shared_output=seat is not None)
         self.store = open_store(config.sessions, tasks=self.tasks, now=time.time)
         self.follower = Follower(self.store, self.deny, time.time)
         # The pipeline in force remembers what keys have proven.

@@ -48,7 +48,7 @@ class Gateway:
         self._listener = Listener(
             generation.plane,
             proxy_protocol=generation.config.proxy_protocol,
-            counts=None if seat is None else seat.counts,
+            counts=None if seat is None else seat.connections,
         )
         self._certificate: Certificate | None = None
         if generation.certificate is not None:
@@ -140,7 +140,7 @@ async def running(
     """
     check_libraries()
     async with AsyncExitStack() as closing:
-        foundation = Foundation(config, shared_output=seat is not None)
+        foundation = Foundation(config, seat)
         closing.push_async_callback(foundation.stop)
         draft = foundation.shelf.draft()
         try:

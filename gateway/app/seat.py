@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.app.sockets import Sockets
-from gateway.proxy.counts import Counts
+from gateway.counts import Counts
+from gateway.portal.elsewhere import Elsewhere
 
 
 class Neighbours(Protocol):
@@ -25,10 +26,11 @@ class Neighbours(Protocol):
 class Seat:
     """Number 0 has the operations port and the *neighbours*; the sockets are bound already.
 
-    *counts* are of the connections that all of them have.
+    *connections* are those that all of them have; *elsewhere* people try to sign in, too.
     """
 
     number: int
     sockets: Sockets
-    counts: Counts
+    connections: Counts
+    elsewhere: Elsewhere
     neighbours: Neighbours | None = None

@@ -2,14 +2,15 @@
 
 Nobody can lock another person out from afar: the tight limit holds per account *and* network, and
 the wide limit of an account does not touch networks from which it has been signed in to before.
-Memory is bounded whatever is tried (SECURITY O12, R5).
+Memory is bounded whatever is tried (SECURITY O12, R5). Of processes that share the port each has
+its own counters, and counts what the others tell it.
 """
 
 import asyncio
 import ipaddress
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -20,8 +21,15 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from gateway.portal.elsewhere import Elsewhere, Nowhere, Told
+
 _KNOWN_NETWORKS: Final = 10_000
 _PURGED_AT_ONCE: Final = 16
+# A process that dies tells nobody that what it had under way is over.
+LOOK_AGAIN_SECONDS: Final = 5.0
+
+# A digest of the account, and the network.
+_Pair = tuple[str, str]
 
 
 class TooManyFailures(Exception):
@@ -106,17 +114,22 @@ class Throttle:
     """Lets attempts through until too many have failed."""
 
     def __init__(
-        self, storage: Storage, now: Callable[[], float], limits: Limits | None = None
+        self,
+        storage: Storage,
+        now: Callable[[], float],
+        limits: Limits | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         limits = limits or Limits()
         self._limiter = FixedWindowRateLimiter(storage)
         self._now = now
+        self._elsewhere = Nowhere() if elsewhere is None else elsewhere
         self._pair = parse(limits.account_and_network)
         self._network = parse(limits.network)
         self._account = parse(limits.account)
         self._registrations = parse(limits.registrations)
-        self._gates: dict[tuple[str, str], _Gate] = {}
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._gates: dict[_Pair, _Gate] = {}
+        self._known: OrderedDict[_Pair, None] = OrderedDict()
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[None]:
@@ -126,34 +139,69 @@ class Throttle:
         burst of guesses gets no further than the same guesses one by one.
         """
         pair = _pair_of(account, address)
-        async with self._turn(pair):
-            counted = self._counted(pair)
-            if pair in self._known:
-                counted.pop()  # the account-wide one: others' guesses do not lock the owner out
-            await self._refuse_when_spent(counted)
-            yield
+        name = "\n".join(pair)
+        under_way = self._elsewhere.under_way
+        with self._gate(pair) as gate:
+            # Asked in this order: one that fails meanwhile counts twice rather than not at all.
+            while under_way.of(name) >= await self._remaining(pair):
+                await gate.wait()
+            under_way.add(name)
+            try:
+                yield
+            finally:
+                under_way.remove(name)
+                self._elsewhere.tell(Told.OVER, *pair)
 
     async def failed(self, account: str, address: str) -> None:
         """Count a failed attempt."""
-        for item, key in self._counted(_pair_of(account, address)):
-            await self._limiter.hit(item, *key)
+        pair = _pair_of(account, address)
+        await self._count_failure(pair)
+        self._elsewhere.tell(Told.FAILED, *pair)
 
     async def succeeded(self, account: str, address: str) -> None:
         """Remember the network as one that the account's owner uses; its failures are forgiven."""
         pair = _pair_of(account, address)
+        await self._forgive(pair)
+        self._elsewhere.tell(Told.SUCCEEDED, *pair)
+
+    async def registering(self, address: str) -> None:
+        """Count an attempt to register. Raises TooManyFailures."""
+        await self.hear()
+        network = network_of(address)
+        await self._refuse_when_spent([(self._registrations, ("registrations", network))])
+        await self._count_registration(network)
+        self._elsewhere.tell(Told.REGISTERING, network)
+
+    async def hear(self) -> None:
+        """Count what was told elsewhere since."""
+        for said in self._elsewhere.heard():
+            match said:
+                case [Told.FAILED, account, network]:
+                    await self._count_failure((account, network))
+                case [Told.SUCCEEDED, account, network]:
+                    await self._forgive((account, network))
+                case [Told.REGISTERING, network]:
+                    await self._count_registration(network)
+                case [Told.OVER, account, network]:
+                    self._wake((account, network))
+                case _:
+                    pass
+
+    async def _count_failure(self, pair: _Pair) -> None:
+        for item, key in self._counted(pair):
+            await self._limiter.hit(item, *key)
+
+    async def _forgive(self, pair: _Pair) -> None:
         await self._limiter.clear(self._pair, "pair", *pair)
         self._known[pair] = None
         self._known.move_to_end(pair)
         while len(self._known) > _KNOWN_NETWORKS:
             self._known.popitem(last=False)
 
-    async def registering(self, address: str) -> None:
-        """Count an attempt to register. Raises TooManyFailures."""
-        key = ("registrations", network_of(address))
-        await self._refuse_when_spent([(self._registrations, key)])
-        await self._limiter.hit(self._registrations, *key)
+    async def _count_registration(self, network: str) -> None:
+        await self._limiter.hit(self._registrations, "registrations", network)
 
-    def _counted(self, pair: tuple[str, str]) -> list[tuple[RateLimitItem, tuple[str, ...]]]:
+    def _counted(self, pair: _Pair) -> list[tuple[RateLimitItem, tuple[str, ...]]]:
         account, network = pair
         return [
             (self._pair, ("pair", account, network)),
@@ -172,41 +220,48 @@ class Throttle:
         if spent:
             raise TooManyFailures(max(1, ceil(max(spent) - self._now())))
 
-    @asynccontextmanager
-    async def _turn(self, pair: tuple[str, str]) -> AsyncIterator[None]:
-        """Let no more attempts be under way than may still fail; the others wait for them."""
+    async def _remaining(self, pair: _Pair) -> int:
+        """Return how many more may fail. Raises TooManyFailures where none may."""
+        await self.hear()
+        counted = self._counted(pair)
+        if pair in self._known:
+            counted.pop()  # the account-wide one: others' guesses do not lock the owner out
+        await self._refuse_when_spent(counted)
+        return (await self._limiter.get_window_stats(self._pair, "pair", *pair)).remaining
+
+    @contextmanager
+    def _gate(self, pair: _Pair) -> Iterator["_Gate"]:
+        """Stand at the gate of *pair*; whoever leaves it lets the next one look."""
         gate = self._gates.setdefault(pair, _Gate())
         gate.users += 1
         try:
-            while gate.under_way and gate.under_way >= await self._remaining(pair):
-                await gate.wait()
-            gate.under_way += 1
-            try:
-                yield
-            finally:
-                gate.under_way -= 1
+            yield gate
         finally:
             gate.wake_one()
             gate.users -= 1
             if not gate.users:
                 del self._gates[pair]
 
-    async def _remaining(self, pair: tuple[str, str]) -> int:
-        return (await self._limiter.get_window_stats(self._pair, "pair", *pair)).remaining
+    def _wake(self, pair: _Pair) -> None:
+        gate = self._gates.get(pair)
+        if gate is not None:
+            gate.wake_one()
 
 
 class _Gate:
-    """The attempts of one account and network: those under way, and those that wait for them."""
+    """The attempts of one account and network: those under way here, and those that wait."""
 
     def __init__(self) -> None:
         self.users = 0
-        self.under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
+        """Wait until it may be worth another look."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        await turn
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                await turn
 
     def wake_one(self) -> None:
         while self._waiting:
@@ -216,7 +271,7 @@ class _Gate:
                 return
 
 
-def _pair_of(account: str, address: str) -> tuple[str, str]:
+def _pair_of(account: str, address: str) -> _Pair:
     """Name the pair by a digest of the account: of bounded length, and people mistype passwords."""
     return blake2b(account.encode(errors="replace"), digest_size=16).hexdigest(), network_of(
         address

@@ -8,10 +8,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from gateway.counts import Counts, OwnCounts
 from gateway.proxy.accepting import Accepting, close_emptied, open_again
 from gateway.proxy.arrival import Arrival, shaking_hands
 from gateway.proxy.client import ClientConnection
-from gateway.proxy.counts import Counts, OwnCounts
 from gateway.proxy.deadlines import Deadlines
 from gateway.proxy.listening import Admission, Connection, OverTls
 from gateway.proxy.plane import DataPlane

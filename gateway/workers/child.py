@@ -17,6 +17,7 @@ from gateway.app.source import Source
 from gateway.config.values import Config
 from gateway.workers.channel import Channel, Others
 from gateway.workers.lifeline import RELOAD_OTHERS, Lifeline
+from gateway.workers.post import Box, Post
 from gateway.workers.shared_counts import SharedCounts
 from gateway.workers.signals import Signals
 from gateway.workers.worker import work
@@ -62,7 +63,9 @@ class Inherited(Protocol):
     number: int
     sockets: Sockets
     channel: Channel
-    counts: SharedCounts
+    box: Box
+    connections: SharedCounts
+    attempts: SharedCounts
     child: Child | None
 
 
@@ -97,9 +100,12 @@ def _live(
     try:
         signals.forget()
         _let_go(mine, places)
-        seat = Seat(mine.number, mine.sockets, mine.counts, _others(mine, places, lifeline))
+        writing = [place.box.writing for place in places if place is not mine]
+        post = Post(mine.box.reading, writing, mine.attempts)
+        others = _others(mine, places, lifeline)
+        seat = Seat(mine.number, mine.sockets, mine.connections, post, others)
         answering = None if mine.number == 0 else mine.channel.answering
-        code = exit_code_of(work(config, source, seat, lifeline, answering))
+        code = exit_code_of(work(config, source, seat, lifeline, post, answering))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a parent
         traceback.print_exc()
     finally:
@@ -119,6 +125,7 @@ def _let_go(mine: Inherited, places: Sequence[Inherited]) -> None:
             if each not in mine.sockets:
                 each.close()
         place.channel.answering.close()
+        place.box.reading.close()
         if mine.number != 0:
             place.channel.asking.close()
 

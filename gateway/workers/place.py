@@ -7,22 +7,30 @@ from gateway.app.sockets import Sockets, bind_again, open_sockets, places_of
 from gateway.config.values import Config
 from gateway.workers.channel import Channel
 from gateway.workers.child import Child
+from gateway.workers.post import Box
 from gateway.workers.restarts import Deaths
-from gateway.workers.shared_counts import SharedCounts, size_of
+from gateway.workers.shared_counts import COLUMNS, SharedCounts, size_of
 
 _SECRET_BYTES = 16
+# Each of them hashes a password: there are never many.
+_COLUMNS_FOR_ATTEMPTS = 4096
 
 
 class Place:
-    """Listening sockets, a channel to ask on, what is counted here, and a child process or the
-    time of the next one.
+    """Listening sockets, a channel to ask on, a box for what others tell, what is counted here
+    (connections, and attempts to sign in that are under way), and a child process or the time of
+    the next one.
     """
 
-    def __init__(self, number: int, sockets: Sockets, counts: SharedCounts) -> None:
+    def __init__(
+        self, number: int, sockets: Sockets, connections: SharedCounts, attempts: SharedCounts
+    ) -> None:
         self.number = number
         self.sockets = sockets
-        self.counts = counts
+        self.connections = connections
+        self.attempts = attempts
         self.channel = Channel.open()
+        self.box = Box.open()
         self.child: Child | None = None
         self.due: float | None = None
         self.deaths = Deaths()
@@ -32,7 +40,8 @@ class Place:
         """Have no *child* any more: it is dead, and the system has closed its connections."""
         child.close()
         self.child = None
-        self.counts.clear()
+        self.connections.clear()
+        self.attempts.clear()
 
     def died(self, lived: float, now: float) -> None:
         """Plan the next child. When it is not for now, connections go to the others meanwhile."""
@@ -55,12 +64,17 @@ class Place:
 
 def open_places(config: Config) -> list[Place]:
     """Return a place for each worker. Raises CannotListen."""
-    workers = config.workers
-    sockets = open_sockets(config.listen, workers)
-    # What is inherited at a fork stays one memory for all; a page of it is taken once it is used.
-    memory = memoryview(mmap.mmap(-1, size_of(workers)))
-    secret = secrets.token_bytes(_SECRET_BYTES)
+    sockets = open_sockets(config.listen, config.workers)
+    connections = _shared_counts(config.workers, COLUMNS)
+    attempts = _shared_counts(config.workers, _COLUMNS_FOR_ATTEMPTS)
     return [
-        Place(number, sockets[number], SharedCounts(memory, number, workers, secret))
-        for number in range(workers)
+        Place(number, *each)
+        for number, each in enumerate(zip(sockets, connections, attempts, strict=True))
     ]
+
+
+def _shared_counts(workers: int, columns: int) -> list[SharedCounts]:
+    # What is inherited at a fork stays one memory for all; a page of it is taken once it is used.
+    memory = memoryview(mmap.mmap(-1, size_of(workers, columns)))
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    return [SharedCounts(memory, place, workers, secret, columns) for place in range(workers)]

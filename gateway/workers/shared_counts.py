@@ -1,13 +1,13 @@
-"""The connections of all workers, counted in one memory and without a lock.
+"""What all workers count together, such as connections: in one memory, and without a lock.
 
 Each number in it has a single writer, the worker whose place it belongs to; whoever wants to know
 adds up what all have written. For the last of the room, workers may come at the same moment: each
-writes before it looks, so that they rather all see that they are too many than none.
+that writes before it looks rather sees one too many than one too few.
 
-Addresses are counted in a sketch (count-min): every address has a cell in each of a few rows, and
-shares it with whoever happens to have the same. So the least of its cells is never too low, and too
-high only where all of them are shared. Which ones they are depends on a secret, or somebody could
-look for addresses that share theirs with a victim.
+Names are counted in a sketch (count-min): every name has a cell in each of a few rows, and shares
+it with whatever happens to have the same. So the least of its cells is never too low, and too high
+only where all of them are shared. Which ones they are depends on a secret, or somebody could look
+for an address that shares its cells with a victim's.
 """
 
 from collections import Counter
@@ -16,9 +16,9 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final
 
-from gateway.proxy.counts import forget_one
+from gateway.counts import forget_one
 
-# With 10,000 addresses at other workers, 4 in 10,000 newcomers are counted one too high.
+# With 10,000 names at other workers, 4 in 10,000 new ones are counted one too high.
 COLUMNS: Final = 65_536
 _ROWS: Final = 4
 _KEPT: Final = 1024
@@ -55,42 +55,42 @@ class SharedCounts:
         self._own: Counter[str] = Counter()
         self._cells_of = lru_cache(_KEPT)(self._drawn)
 
-    def add(self, address: str) -> None:
+    def add(self, name: str) -> None:
         """See `Counts.add`."""
         self._totals[self._place] += 1
-        if address:
-            self._own[address] += 1
-            for cell in self._cells_of(address):
+        if name:
+            self._own[name] += 1
+            for cell in self._cells_of(name):
                 self._own_cells[cell] += 1
 
-    def remove(self, address: str) -> None:
+    def remove(self, name: str) -> None:
         """See `Counts.remove`."""
         self._totals[self._place] -= 1
-        if address:
-            forget_one(self._own, address)
-            for cell in self._cells_of(address):
+        if name:
+            forget_one(self._own, name)
+            for cell in self._cells_of(name):
                 self._own_cells[cell] -= 1
 
     def total(self) -> int:
-        """Return how many connections all workers have."""
+        """Return how many there are at all workers."""
         return sum(self._totals)
 
-    def of(self, address: str) -> int:
-        """Return how many *address* has at all workers: never too few, seldom too many."""
+    def of(self, name: str) -> int:
+        """Return how many there are of *name* at all workers: never too few, seldom too many."""
         others = min(
             sum(self._cells[cell :: self._cells_each]) - self._own_cells[cell]
-            for cell in self._cells_of(address)
+            for cell in self._cells_of(name)
         )
-        return self._own[address] + others
+        return self._own[name] + others
 
     def clear(self) -> None:
-        """Forget what a worker counted that is dead, and all of whose connections are closed."""
+        """Forget what a worker counted that is dead, and whose things are gone with it."""
         self._totals[self._place] = 0
         self._own_cells[:] = memoryview(bytes(self._own_cells.nbytes)).cast(_CELL)
 
-    def _drawn(self, address: str) -> tuple[int, ...]:
-        """Return which cells *address* has, one in each row."""
-        digest = blake2b(address.encode(), key=self._secret, digest_size=_COLUMN_IN_EACH_ROW.size)
+    def _drawn(self, name: str) -> tuple[int, ...]:
+        """Return which cells *name* has, one in each row."""
+        digest = blake2b(name.encode(), key=self._secret, digest_size=_COLUMN_IN_EACH_ROW.size)
         columns = _COLUMN_IN_EACH_ROW.unpack(digest.digest())
         return tuple(
             row * self._columns + column % self._columns for row, column in enumerate(columns)

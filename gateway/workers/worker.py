@@ -15,6 +15,7 @@ from gateway.app.source import Source
 from gateway.config.values import Config
 from gateway.workers.channel import METRICS, answer_on
 from gateway.workers.lifeline import IS_READY, Lifeline
+from gateway.workers.post import Post
 
 
 async def work(
@@ -22,6 +23,7 @@ async def work(
     source: Source,
     seat: Seat,
     lifeline: Lifeline,
+    post: Post,
     answering: socket.socket | None,
 ) -> None:
     """Serve in *seat* until told to stop; *answering* is where neighbours ask."""
@@ -32,6 +34,8 @@ async def work(
     async with running(config, source=source, seat=seat) as gateway:
         tasks = gateway.foundation.tasks
         lifeline.on_reload(lambda number: tasks.spawn("reload", _reload(gateway, lifeline, number)))
+        throttle = gateway.foundation.throttle
+        post.on_message(lambda: tasks.spawn("hear of attempts to sign in", throttle.hear()))
         if answering is not None:
             answer_on(answering, lambda question: _answer(gateway, question), tasks)
         lifeline.say(IS_READY)

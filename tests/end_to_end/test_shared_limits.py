@@ -1,4 +1,4 @@
-"""Workers behind one port hold the limits of connections together."""
+"""Workers behind one port hold the limits of connections, and of failed sign-ins, together."""
 
 import http.client
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.end_to_end.running import Running, free_port, until, write_config
 
 WORKERS = 3
 OTHER = "127.0.0.2"
+# Failures of one account from one network, until it is closed to it.
+MAY_FAIL = 10
 
 
 class Connection:
@@ -195,3 +198,38 @@ def test_limits_that_change_count_connections_that_were_there(limited: Callable[
     assert site.opened(1) == {503: 1}
     site.close(4)
     assert site.opened(2) == {200: 1, 503: 1}
+
+
+def guess(site: Site, username: str = "alice") -> int:
+    return Client(site.gateway.port).sign_in(username, "a guess").status
+
+
+def test_a_guesser_has_no_more_attempts_for_there_being_several_workers(
+    limited: Callable[..., Site],
+):
+    site = limited()
+    outcomes = Counter(guess(site) for _ in range(4 * MAY_FAIL))
+
+    assert outcomes == {401: MAY_FAIL, 429: 3 * MAY_FAIL}
+    assert all(Client(site.gateway.port).sign_in().status == 429 for _ in range(4 * WORKERS))
+    assert Client(site.gateway.port).sign_in("bob").status == 200
+
+
+def test_a_burst_of_guesses_at_all_workers_gets_no_further_than_one_by_one(
+    limited: Callable[..., Site],
+):
+    site = limited()
+    for username in ("alice", "bob", "nobody", "somebody"):
+        with ThreadPoolExecutor(4 * MAY_FAIL) as threads:
+            outcomes = Counter(threads.map(lambda name: guess(site, name), [username] * 40))
+
+        # Without a lock, each of the others may have let one in at the very moment.
+        assert outcomes.keys() == {401, 429}
+        assert MAY_FAIL <= outcomes[401] < MAY_FAIL + WORKERS
+
+
+def test_a_sign_in_at_one_worker_forgives_the_failures_at_all(limited: Callable[..., Site]):
+    site = limited()
+    for _ in range(3):
+        assert {guess(site) for _ in range(MAY_FAIL - 1)} == {401}
+        assert Client(site.gateway.port).sign_in().status == 200

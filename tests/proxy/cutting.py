@@ -285,7 +285,7 @@ async def nothing_is_left(world: World) -> None:
     async with asyncio.timeout(10):
         while not (
             len(world.listener) == len(world.tasks) == len(plane.streams) == len(pool._queue) == 0
-            and not world.listener._counts._by_address
+            and not world.listener._counts._by_name
             and not pool._detached
             and target.tunnels == target.busy == 0
             and pool._open == target.open == len(target.idle) == len(pool._target_of)

@@ -247,7 +247,7 @@ async def test_the_cap_for_one_address_counts_the_headers_address_and_not_the_pr
         client.close()
     first.close()
     await world.quiet()
-    assert world.listener._counts._by_address == {}
+    assert world.listener._counts._by_name == {}
     assert status(await world.send(V1 + get("/public/x"))) == 200
 
 

@@ -2,12 +2,14 @@
 
 import errno
 import logging
+import socket
 
 import pytest
 import yaml
 
 from gateway.app.source import Source
 from gateway.workers import supervisor
+from gateway.workers.child import Child
 from gateway.workers.signals import Signals
 from gateway.workers.supervisor import Supervisor
 
@@ -37,6 +39,7 @@ def parent(tmp_path):
     for place in parent._places:
         place.release()
         place.channel.close()
+        place.box.close()
 
 
 def test_where_no_process_can_be_had_for_the_others_they_are_tried_again(
@@ -51,3 +54,19 @@ def test_where_no_process_can_be_had_for_the_others_they_are_tried_again(
 
     assert [place.due is not None for place in parent._places] == [False, True, True]
     assert "worker 2 cannot be started" in caplog.text
+
+
+def test_a_dead_worker_leaves_neither_connections_nor_attempts_to_be_counted(parent):
+    first, second, _ = parent._places
+    for place in (first, second):
+        place.connections.add("192.0.2.1")
+        place.attempts.add("somebody")
+    ours, theirs = socket.socketpair()
+    with theirs:
+        second.vacate(Child(0, ours))
+
+    assert second.child is None
+    for counts in (first.connections, first.attempts):
+        assert counts.total() == 1
+    assert first.connections.of("192.0.2.1") == 1
+    assert first.attempts.of("somebody") == 1

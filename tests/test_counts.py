@@ -1,11 +1,11 @@
-"""The connections of one process."""
+"""What is counted in one process."""
 
 from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.counts import OwnCounts
+from gateway.counts import OwnCounts
 
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
 
@@ -23,4 +23,4 @@ def test_what_is_counted_is_what_is_there_and_nothing_is_kept_of_what_is_not(hap
 
     assert counts.total() == there.total()
     assert [counts.of(address) for address in ADDRESSES] == [there[each] for each in ADDRESSES]
-    assert counts._by_address.keys() == {each for each in ADDRESSES if there[each]}
+    assert counts._by_name.keys() == {each for each in ADDRESSES if there[each]}
