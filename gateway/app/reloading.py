@@ -5,14 +5,15 @@ Requests under way are finished by the configuration that they began with; none 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
+from gateway.app.config_watch import ConfigWatch
 from gateway.app.foundation import Foundation
 from gateway.app.generation import BAD_FILES, Generation, build
 from gateway.app.restart import needs_restart
-from gateway.app.source import Changes, Source, read_once, watch
+from gateway.app.source import Source, watch
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.observability.audit import AuditEvent, AuditKind
@@ -40,26 +41,31 @@ class Reloading:
     def __init__(self, gateway: Replaceable, source: Source) -> None:
         self._gateway = gateway
         self._source = source
-        # Not always in force: what keeps it from being so may be a file that is repaired.
-        self._read = gateway.generation.config
+        self._watch = ConfigWatch(source, gateway.generation.config)
+        self._refused_over_files = False
+        self._tell: Callable[[], object] | None = None
         self._one_at_a_time = asyncio.Lock()
+
+    def tell_refusals(self, tell: Callable[[], object]) -> None:
+        """Call *tell* whenever a reload was refused that a change of some file may mend."""
+        self._tell = tell
 
     def spawn(self) -> None:
         """Reload in the background; what comes of it is in the log."""
         self._gateway.foundation.tasks.spawn("reload", self.reload())
 
     async def watch(self) -> None:
-        """Reload whenever the file changes, or one that was read with it."""
+        """Reload whenever the file changes, one read with it, or one that it was refused over."""
         if self._source.path is None:
             return
-        changes = Changes(self._source.fingerprint(read_once(self._read)))
         await self._catch_up()
-        await watch(changes, lambda: self._source.fingerprint(read_once(self._read)), self.spawn)
+        await watch(lambda: self._watch.due(refused=self._refused_over_files), self.spawn)
 
     async def _catch_up(self) -> None:
         """Reload when the file changed after it was read, and before anybody watched it."""
         try:
-            missed = await asyncio.to_thread(self._source.read) != self._read
+            read = await asyncio.to_thread(self._source.read)
+            missed = read != self._gateway.generation.config
         except ConfigErrors:
             missed = True
         if missed:
@@ -70,22 +76,29 @@ class Reloading:
         async with self._one_at_a_time:
             problems = await self._reload()
             self._record(problems)
+            if self._refused_over_files and self._tell is not None:
+                self._tell()
         return problems
 
     async def _reload(self) -> Sequence[str]:
+        self._refused_over_files = False
         if self._gateway.draining:
             return ["the gateway is about to stop"]
         try:
             # Beside the event loop: a large file takes its time (R9).
             config = await asyncio.to_thread(self._source.read)
         except ConfigErrors as errors:
+            self._watch.unreadable(errors.files)
+            self._refused_over_files = True
             return [str(problem) for problem in errors.problems]
-        self._read = config
+        self._watch.read(config)
         if problems := needs_restart(self._gateway.generation.config, config):
             return problems
-        return await self._replace(config)
+        problems = await self._replace(config)
+        self._refused_over_files = bool(problems)
+        return problems
 
-    async def _replace(self, config: Config) -> Sequence[str]:
+    async def _replace(self, config: Config) -> list[str]:
         shelf = self._gateway.foundation.shelf
         draft = shelf.draft()
         try:
@@ -100,6 +113,7 @@ class Reloading:
         for warning in config.warnings:
             _log.warning("%s", warning)
         self._gateway.put_in_force(generation)
+        self._watch.in_force(config)
         self._gateway.foundation.tasks.spawn("retire", _retire(shelf.commit(draft)))
         return []
 

@@ -1,6 +1,7 @@
 """Where the configuration comes from, so that it can be read again while the gateway runs."""
 
 import asyncio
+import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from gateway.config.values import Config
 
 LOOK_SECONDS = 1.0
 
-# Of each file: inode, size and time of change; None while there is none.
-Fingerprint: TypeAlias = Mapping[str, tuple[int, int, int] | None]
+# Of each file: inode, size, and the times when its content and its rights changed; None while there
+# is none. Of a folder the size is that of all files in it, and the times those of the newest.
+Fingerprint: TypeAlias = Mapping[str, tuple[int, int, int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,13 @@ class Source:
         """Read everything. Raises ConfigErrors."""
         return load(self.path, self.environ, self.overrides)
 
+    @property
+    def files(self) -> frozenset[str]:
+        return frozenset() if self.path is None else frozenset({self.path})
+
     def fingerprint(self, others: Collection[str] = ()) -> Fingerprint:
         """Tell the file, and *others*, as they are now from what they were before."""
-        paths = {*others} if self.path is None else {self.path, *others}
-        return {path: _fingerprint(Path(path)) for path in paths}
+        return fingerprint(self.files.union(others))
 
 
 class Changes:
@@ -42,6 +47,10 @@ class Changes:
     def __init__(self, seen: Fingerprint) -> None:
         self._known = dict(seen)
         self._last = seen
+
+    def know(self, now: Fingerprint) -> None:
+        """Take files for known as they are *now*, whatever they were."""
+        self._known.update(now)
 
     def look(self, now: Fingerprint) -> bool:
         """Whether files have changed since it was last said so, and not since the last look."""
@@ -67,19 +76,36 @@ def read_once(config: Config) -> frozenset[str]:
     return config.included | {path for path in named if path is not None}
 
 
-async def watch(
-    changes: Changes, look: Callable[[], Fingerprint], changed: Callable[[], None]
-) -> None:
-    """Look for ever at what there were *changes* of."""
+def named(config: Config) -> frozenset[str]:
+    """Return every file and folder that *config* names, whoever reads it and when."""
+    folder = config.tokens.key_folder
+    return config.named if folder is None else config.named | {folder}
+
+
+def fingerprint(paths: Collection[str]) -> Fingerprint:
+    """Tell *paths* as they are now from what they were before."""
+    return {path: _fingerprint(Path(path)) for path in paths}
+
+
+async def watch(due: Callable[[], bool], changed: Callable[[], None]) -> None:
+    """Ask for ever whether something is *due*."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if changes.look(look()):
+        if due():
             changed()
 
 
-def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+def _fingerprint(path: Path) -> tuple[int, int, int, int] | None:
     try:
         seen = path.stat()
+        all_seen = [seen]
+        if stat.S_ISDIR(seen.st_mode):
+            all_seen += [each.stat() for each in path.iterdir()]
     except OSError:
         return None
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+    return (
+        seen.st_ino,
+        sum(each.st_size for each in all_seen),
+        max(each.st_mtime_ns for each in all_seen),
+        max(each.st_ctime_ns for each in all_seen),
+    )

@@ -29,6 +29,12 @@ def findings(result: Checked, root: Mapping, folder: Path) -> list[Finding]:
     return [*found, *_missing_files(subject, folder)]
 
 
+def named_files(result: Checked, root: Mapping, folder: Path) -> frozenset[str]:
+    """Return the files that are named, whether they are there or not."""
+    names = _files_of_people(Subject(result, root))
+    return frozenset(str(folder.absolute() / name) for _, name in names)
+
+
 def _not_yet_supported(subject: Subject) -> Iterator[Finding]:
     for path, node in _nodes(subject.root, ()):
         text = node.value if isinstance(node, Scalar) else None

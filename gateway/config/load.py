@@ -36,8 +36,7 @@ def load(
     root, wrong = layers.with_variables(root, layers.variables(environ, expansion.used))
     problems += expansion.problems + wrong
     root, wrong = layers.with_overrides(root, overrides or {})
-    config = _checked(root, folder, [*problems, *wrong])
-    return replace(config, included=frozenset(expansion.files))
+    return _checked(root, folder, [*problems, *wrong], frozenset(expansion.files))
 
 
 def read(path: Path, place: Place) -> str:
@@ -72,15 +71,17 @@ def _document(text: str, place: Place, problems: list[Problem]) -> Node:
     return root
 
 
-def _checked(root: Node, folder: Path, problems: list[Problem]) -> Config:
+def _checked(root: Node, folder: Path, problems: list[Problem], included: frozenset[str]) -> Config:
     assert isinstance(root, Mapping)  # noqa: S101 - _document and layers keep it one
     result = checked(root, frozenset(_broken(root, ())))
     found = check.findings(result, root, folder)
     problems += result.problems + [finding.problem for finding in found if not finding.warning]
+    named = included | check.named_files(result, root, folder)
     if problems:
-        raise ConfigErrors(sorted(set(problems), key=_reading_order))
+        raise ConfigErrors(sorted(set(problems), key=_reading_order), named)
     warnings = tuple(finding.problem for finding in found if finding.warning)
-    return replace(resolve.config(result.file, folder), warnings=warnings)
+    config = resolve.config(result.file, folder)
+    return replace(config, warnings=warnings, included=included, named=named)
 
 
 def _broken(node: Node, path: KeyPath) -> list[KeyPath]:

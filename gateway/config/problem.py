@@ -1,6 +1,6 @@
 """What is wrong with a configuration, and where: every complaint names a place and a key."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -33,8 +33,12 @@ def problem_at(place: Place, key: str, message: str) -> Problem:
 
 
 class ConfigErrors(Exception):
-    """The configuration cannot be used; `problems` holds everything that is wrong with it."""
+    """The configuration cannot be used; `problems` holds everything that is wrong with it.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `files` are those that it names, as far as it could be understood: one of them may be the cause.
+    """
+
+    def __init__(self, problems: Sequence[Problem], files: Collection[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = frozenset(files)
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -176,7 +176,7 @@ class Log:
 class Config:
     """Everything. `own_origins` are the origins that are not cross-site; `warnings` are doubts.
 
-    `included` are the files that `!file` has read.
+    `included` are the files that `!file` has read, `named` those and all others that it names.
     """
 
     listen: Address
@@ -199,3 +199,4 @@ class Config:
     log: Log
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     included: frozenset[str] = field(default=frozenset(), compare=False)
+    named: frozenset[str] = field(default=frozenset(), compare=False)

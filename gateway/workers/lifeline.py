@@ -1,8 +1,9 @@
 """What ties a worker to its parent: a socket pair on which each says single bytes.
 
-The parent says the number of a reload; the worker says it back once it serves what it then read.
-So both mean the same configuration, however many reloads are under way. The end of the parent is
-the end of the line, and the worker notices.
+The parent says the number of a reload; the worker says it back once it serves what it then read. So
+both mean the same configuration, however many reloads are under way. A worker that would not serve
+it, over a file that may be mended, says that. The end of the parent is the end of the line, and the
+worker notices.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import suppress
 # What a worker says beside the numbers of reloads, which are below these.
 IS_READY = 255
 RELOAD_OTHERS = 254
+IS_REFUSED = 253
 RELOAD_NUMBERS = 250
 
 _WORDS_AT_ONCE = 64

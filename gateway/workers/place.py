@@ -20,6 +20,8 @@ class Place:
     """Listening sockets, a channel to ask on, a box for what others tell, what is counted here
     (connections, and attempts to sign in that are under way), and a child process or the time of
     the next one.
+
+    `has_refused`: the child would not serve what was read last, over some file.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Place:
         self.box = Box.open()
         self.child: Child | None = None
         self.due: float | None = None
+        self.has_refused = False
         self.deaths = Deaths()
         self._where = places_of(sockets)
 
@@ -40,6 +43,7 @@ class Place:
         """Have no *child* any more: it is dead, and the system has closed its connections."""
         child.close()
         self.child = None
+        self.has_refused = False
         self.connections.clear()
         self.attempts.clear()
 

@@ -10,12 +10,13 @@ import signal
 import time
 from collections.abc import Sequence
 
+from gateway.app.config_watch import ConfigWatch
 from gateway.app.restart import needs_restart
-from gateway.app.source import LOOK_SECONDS, Changes, Source, read_once
+from gateway.app.source import LOOK_SECONDS, Source
 from gateway.config.problem import ConfigErrors
 from gateway.config.values import Config
 from gateway.workers.child import Child, fork
-from gateway.workers.lifeline import IS_READY, RELOAD_NUMBERS, RELOAD_OTHERS
+from gateway.workers.lifeline import IS_READY, IS_REFUSED, RELOAD_NUMBERS, RELOAD_OTHERS
 from gateway.workers.parent_log import configure
 from gateway.workers.place import Place, open_places
 from gateway.workers.signals import Signals
@@ -34,8 +35,7 @@ class Supervisor:
         """Raises CannotListen."""
         self._config = config
         self._source = source
-        self._read = config
-        self._changes = Changes(source.fingerprint(read_once(config)))
+        self._watch = ConfigWatch(source, config)
         self._reloads = 0
         self._candidates: dict[int, Config | None] = {}
         self._places = open_places(config)
@@ -90,11 +90,13 @@ class Supervisor:
         for word in place.child.words() if place.child else ():
             if word == IS_READY:
                 self._start_the_others(signals)
+            elif word == IS_REFUSED:
+                place.has_refused = True
             elif word == RELOAD_OTHERS:
                 number = self._reload([other for other in self._places if other is not place])
-                self._adopt(number)
+                self._adopt(number, place)
             else:
-                self._adopt(word)
+                self._adopt(word, place)
 
     def _start_the_others(self, signals: Signals) -> None:
         if not self._has_served:
@@ -127,7 +129,8 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            if self._changes.look(self._source.fingerprint(read_once(self._read))):
+            refused = any(place.has_refused for place in self._places)
+            if self._watch.due(refused=refused):
                 self._reload(self._places)
 
     def _reload(self, places: Sequence[Place]) -> int:
@@ -136,6 +139,7 @@ class Supervisor:
         self._candidates.pop(self._reloads, None)
         self._candidates[self._reloads] = self._candidate()
         for place in places:
+            place.has_refused = False
             if place.child is not None:
                 place.child.tell(self._reloads)
         return self._reloads
@@ -144,16 +148,19 @@ class Supervisor:
         """Read what workers started from now on shall serve, once a living one serves it."""
         try:
             config = self._source.read()
-        except ConfigErrors:
+        except ConfigErrors as errors:
+            self._watch.unreadable(errors.files)
             return None  # every worker tells what is wrong
-        self._read = config
+        self._watch.read(config)
         return None if needs_restart(self._config, config) else config
 
-    def _adopt(self, number: int) -> None:
-        """Start workers from now on with what was read for reload *number*."""
+    def _adopt(self, number: int, place: Place) -> None:
+        """Start workers from now on with what *place* serves: what was read for reload *number*."""
+        place.has_refused = False
         config = self._candidates.get(number)
         if config is not None:
             self._config = config
+            self._watch.in_force(config)
             configure(config.log)
             # What was read before it is history, whoever may still say so.
             read = list(self._candidates)

@@ -14,7 +14,7 @@ from gateway.app.serving import Stopping
 from gateway.app.source import Source
 from gateway.config.values import Config
 from gateway.workers.channel import METRICS, answer_on
-from gateway.workers.lifeline import IS_READY, Lifeline
+from gateway.workers.lifeline import IS_READY, IS_REFUSED, Lifeline
 from gateway.workers.post import Post
 
 
@@ -33,6 +33,8 @@ async def work(
     lifeline.hold(stopping.drain)
     async with running(config, source=source, seat=seat) as gateway:
         tasks = gateway.foundation.tasks
+        if gateway.reloading is not None:
+            gateway.reloading.tell_refusals(lambda: lifeline.say(IS_REFUSED))
         lifeline.on_reload(lambda number: tasks.spawn("reload", _reload(gateway, lifeline, number)))
         throttle = gateway.foundation.throttle
         post.on_message(lambda: tasks.spawn("hear of attempts to sign in", throttle.hear()))

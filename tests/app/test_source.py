@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.source import Changes, Source, read_once
+from gateway.app.source import Changes, Source, named, read_once
+from gateway.config.problem import ConfigErrors
 
 
 def source(path: Path) -> Source:
@@ -90,6 +91,23 @@ def test_a_file_beside_it_counts_and_one_that_is_named_only_now_does_not(file: P
     assert not any(changes.look(now) for _ in range(3))
 
 
+def test_a_file_that_may_be_read_now_has_changed(file: Path):
+    file.chmod(0o000)
+
+    assert noticed(file, lambda: file.chmod(0o600)) == [False, True, False]
+
+
+def test_a_folder_changes_with_the_files_in_it(file: Path, tmp_path: Path):
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    for change in (
+        lambda: (keys / "k1.pem").write_text("one"),
+        lambda: (keys / "k1.pem").write_text("another"),
+        (keys / "k1.pem").unlink,
+    ):
+        assert noticed(file, change, keys) == [False, True, False]
+
+
 def test_what_is_read_once_is_what_upstreams_issuers_and_file_tags_name(tmp_path: Path):
     names = ["ca.crt", "client.crt", "client.key", "issuer.json", "audience", "users.yaml"]
     for name in names:
@@ -106,6 +124,27 @@ tokens:
 """
     )
 
-    found = read_once(source(tmp_path / "config.yaml").read())
+    config = source(tmp_path / "config.yaml").read()
 
-    assert found == {str(tmp_path / name) for name in names if name != "users.yaml"}
+    paths = {str(tmp_path / name) for name in names}
+    assert read_once(config) == paths - {str(tmp_path / "users.yaml")}
+    assert named(config) == paths | {config.tokens.key_folder}
+
+
+def test_a_configuration_with_mistakes_says_which_files_it_names(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(
+        """
+upstreams: {app: {targets: https://app, ca: ca.crt}}
+tls: {certificate: tls.crt, key: tls.key}
+public_url: !file address
+routes: []
+login: [{users: users.yaml}, {htpasswd: passwords}, {nonsense: 1}]
+tokens: {accept: [{issuer: https://issuer, jwks: issuer.json, audience: a}]}
+"""
+    )
+
+    with pytest.raises(ConfigErrors) as refused:
+        source(tmp_path / "config.yaml").read()
+
+    names = ("ca.crt", "tls.crt", "tls.key", "address", "users.yaml", "passwords", "issuer.json")
+    assert refused.value.files == {str(tmp_path / name) for name in names}

@@ -437,6 +437,39 @@ class TestReload:
         site.gateway.process.send_signal(signal.SIGHUP)
         until(lambda: site.client().get("/x").status == 200, "a good one is taken")
 
+    @pytest.mark.parametrize("bad", ["users: [not, a, mapping]\n", None], ids=["bad", "missing"])
+    def test_r7_what_a_file_kept_from_being_used_is_tried_again_when_the_file_is_mended(
+        self, serving: Site, bad: str | None
+    ):
+        site, workers = serving, serving.config["workers"]
+        others = site.folder / "others.yaml"
+        if bad is not None:
+            others.write_text(bad)
+        site.write(routes=OPEN, login=[{"users": "others.yaml"}])
+        until(lambda: site.reloads("refused") >= workers, "all have refused")
+        assert site.client().get("/x").status == 401
+
+        others.write_text("users: {}\n")
+
+        until(
+            lambda: all(site.client().get("/x").status == 200 for _ in range(8)),
+            "every worker serves the new routes",
+        )
+        assert site.client().sign_in().status == 401, "nobody is in the new file"
+
+    def test_a_reload_that_an_operator_asked_for_is_tried_again_too(self, site: Site, workers: int):
+        written(site.folder, *make_pair("first"))
+        tls = {"certificate": "tls.crt", "key": "tls.key"}
+        site.config |= {"workers": workers}
+        site.start(tls=tls, public_url="https://localhost", routes=OPEN)
+        certificate, key = make_pair("second")
+        (site.folder / "tls.crt").write_bytes(certificate)
+        assert site.operations.request("POST", "/reload").status == 422
+
+        (site.folder / "tls.key").write_bytes(key)
+
+        until(lambda: site.reloads("reloaded") >= workers, "all have reloaded")
+
     def test_operators_reload_and_hear_what_is_wrong(self, serving: Site):
         site = serving
         site.write(routes=OPEN)
