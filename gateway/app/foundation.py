@@ -62,7 +62,6 @@ class Foundation:
         self.tasks.spawn("measure loop lag", lag.run())
         self.tasks.spawn("return free memory", return_free_memory())
         gauges = self.observation.metrics.gauges
-        gauges.tunnels = lambda: float(len(self.streams))
         gauges.loop_lag_seconds = lag.worst
         gauges.revocation_feed_lag_seconds = self.follower.lag
         gauges.store_up = lambda: float(self.follower.connected)

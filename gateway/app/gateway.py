@@ -58,6 +58,7 @@ class Gateway:
         _make_room(generation.config)
         gauges = foundation.observation.metrics.gauges
         gauges.connections = lambda: float(len(self._listener))
+        gauges.tunnels = lambda: float(self._listener.tunnels())
         gauges.signing_key_age_seconds = self._key_age
         gauges.config_last_reload_success_timestamp_seconds = lambda: self._in_force_since
         foundation.observation.metrics.upstreams = self._upstreams

@@ -37,6 +37,10 @@ class _Arriving:
     def idle(self) -> bool:
         return True
 
+    @property
+    def is_tunnel(self) -> bool:
+        return False
+
     def expired(self) -> None:
         self.abort()
 

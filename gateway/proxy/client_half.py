@@ -204,6 +204,10 @@ class ClientHalf(ClientWire):
     def idle(self) -> bool:
         return self._state is State.HEAD and not self._buffer
 
+    @property
+    def is_tunnel(self) -> bool:
+        return self._tunnel is not None
+
     def drain(self) -> None:
         """Finish what is under way and close."""
         if self._tunnel is not None:

@@ -134,6 +134,10 @@ class Listener:
     def __len__(self) -> int:
         return len(self._connections)
 
+    def tunnels(self) -> int:
+        """Return how many of the connections were upgraded. Looks at each."""
+        return sum(connection.is_tunnel for connection in self._connections)
+
 
 _SEVERITY: Final = (
     Admission.ADMITTED,

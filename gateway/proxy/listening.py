@@ -27,6 +27,10 @@ class Connection(Protocol):
     @property
     def idle(self) -> bool: ...
 
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether it was upgraded, to a WebSocket."""
+
     def expired(self) -> None: ...
 
     def drain(self) -> None: ...
