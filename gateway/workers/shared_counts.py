@@ -90,7 +90,11 @@ class SharedCounts:
 
     def _drawn(self, name: str) -> tuple[int, ...]:
         """Return which cells *name* has, one in each row."""
-        digest = blake2b(name.encode(), key=self._secret, digest_size=_COLUMN_IN_EACH_ROW.size)
+        digest = blake2b(
+            name.encode(errors="surrogatepass"),
+            key=self._secret,
+            digest_size=_COLUMN_IN_EACH_ROW.size,
+        )
         columns = _COLUMN_IN_EACH_ROW.unpack(digest.digest())
         return tuple(
             row * self._columns + column % self._columns for row, column in enumerate(columns)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.workers.shared_counts import COLUMNS, SharedCounts, size_of
@@ -156,3 +156,14 @@ def test_who_shares_cells_with_whom_depends_on_a_secret():
         return {address for address in map(str, range(1000)) if here.of(address)}
 
     assert taken_for_others(SECRET) != taken_for_others(b"another secret, as long")
+
+
+@given(st.text(max_size=20))
+@example("\ud800")
+def test_no_name_upsets_it(name):
+    here, there, _ = workers_on(memory_for())
+    there.add(name)
+
+    assert here.of(name) == bool(name)
+    there.remove(name)
+    assert here.total() == here.of(name) == 0
