@@ -181,9 +181,8 @@ def _client_of(chain: str, trusted: tuple[Network, ...]) -> str:
     """
     client = ""
     for part in reversed(chain.split(",")):
-        text = part.strip().removeprefix("[").partition("]")[0]
         try:
-            address = ip_address(text)
+            address = ip_address(_without_port(part.strip()))
         except ValueError:
             if client:
                 return client
@@ -192,3 +191,11 @@ def _client_of(chain: str, trusted: tuple[Network, ...]) -> str:
         if not is_trusted(client, trusted):
             return client
     return client
+
+
+def _without_port(written: str) -> str:
+    """Return the address of `[v6]:port` or, as Azure's gateways write it, `v4:port`."""
+    if written[:1] == "[":
+        return written[1:].partition("]")[0]
+    address, _, port = written.partition(":")
+    return address if port.isdecimal() else written

@@ -8,7 +8,7 @@ import pytest
 from gateway.headers.fields import folded
 from gateway.policy.access import Access
 from gateway.policy.routes import Route
-from tests.proxy.conftest import World
+from tests.proxy.conftest import LOOPBACK, World
 from tests.proxy.test_exchange import get, status
 
 
@@ -44,6 +44,34 @@ async def test_i4_i5_what_a_stranger_says_of_its_way_is_replaced(world: World, n
 
     assert tuple(fields(world.upstream.heads[0], name)) == FORWARDING[name]
     assert b"evil" not in world.upstream.bytes_received
+
+
+@pytest.mark.parametrize(
+    ("written", "client"),
+    [
+        ("203.0.113.9:5555", b"203.0.113.9"),
+        ("[2001:db8::9]:5555", b"2001:db8::9"),
+        ("2001:db8::9", b"2001:db8::9"),
+        ("198.51.100.1:1, 203.0.113.9:5555, 127.0.0.1:80", b"203.0.113.9"),
+    ],
+)
+async def test_a_trusted_proxy_may_write_the_clients_port_too(
+    world: World, written: str, client: bytes
+):
+    world.change(trusted_proxies=LOOPBACK)
+
+    assert status(await world.send(get("/public/x", f"X-Forwarded-For: {written}"))) == 200
+
+    assert fields(world.upstream.heads[0], "X-Real-IP") == [client]
+
+
+@pytest.mark.parametrize("written", ["203.0.113.9:", "203.0.113.9:x", "203.0.113.9:5:5", "a:5"])
+async def test_i4_what_is_no_address_with_a_port_is_refused(world: World, written: str):
+    world.change(trusted_proxies=LOOPBACK)
+
+    assert status(await world.send(get("/public/x", f"X-Forwarded-For: {written}"))) == 400
+
+    assert world.upstream.received == []
 
 
 @pytest.mark.parametrize("word", ["X-Forwarded-For", "Via", "Host", "Cookie", "X-Request-Id"])
