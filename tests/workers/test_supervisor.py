@@ -10,6 +10,7 @@ import yaml
 from gateway.app.source import Source
 from gateway.workers import supervisor
 from gateway.workers.child import Child
+from gateway.workers.lifeline import IS_REFUSED
 from gateway.workers.signals import Signals
 from gateway.workers.supervisor import Supervisor
 
@@ -70,3 +71,50 @@ def test_a_dead_worker_leaves_neither_connections_nor_attempts_to_be_counted(par
         assert counts.total() == 1
     assert first.connections.of("192.0.2.1") == 1
     assert first.attempts.of("somebody") == 1
+
+
+class Worker:
+    """What the parent sees of a worker that lives: what it says, and what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[int] = []
+        self.told: list[int] = []
+
+    def words(self) -> bytes:
+        said, self.said = bytes(self.said), []
+        return said
+
+    def tell(self, word: int) -> None:
+        self.told.append(word)
+
+
+def look(parent: Supervisor) -> None:
+    for _ in range(3):
+        parent._look_at = 0.0
+        parent._look_at_the_file()
+
+
+@pytest.mark.parametrize("last", ["the one that follows", "the one that refuses"])
+def test_while_one_worker_refuses_a_file_all_are_told_again_when_it_is_mended(
+    parent, monkeypatch, tmp_path, last
+):
+    monkeypatch.setattr(supervisor, "configure", lambda _log: None)
+    refusing, following = parent._places[:2]
+    refusing.child, following.child = Worker(), Worker()
+    number = parent._reload(parent._places)
+    (tmp_path / "users.yaml").write_text("users: {  }")
+    look(parent)
+    assert following.child.told == [number], "whoever uses the file watches it"
+
+    refusing.child.said, following.child.said = [IS_REFUSED], [number]
+    order = [refusing, following] if last == "the one that follows" else [following, refusing]
+    for place in order:
+        parent._listen_to(place, None)
+    look(parent)
+    assert refusing.child.told == [number, number + 1]
+
+    refusing.child.said = [number + 1]
+    parent._listen_to(refusing, None)
+    (tmp_path / "users.yaml").write_text("users: {}")
+    look(parent)
+    assert refusing.child.told == following.child.told == [number, number + 1]
