@@ -1,9 +1,11 @@
 """What a request presents and what is decided about it, as values; doors act on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from http import HTTPStatus
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.headers.cookies import Found
 from gateway.policy.routes import Route
@@ -25,6 +27,22 @@ class Reason(StrEnum):
     LIMIT = "limit"
     UPSTREAM = "upstream"
     ERROR = "error"
+
+
+_CODES: Final[Mapping[int, str]] = {
+    400: Reason.MALFORMED,
+    401: Reason.UNAUTHENTICATED,
+    403: Reason.FORBIDDEN,
+    404: Reason.NO_ROUTE,
+    413: Reason.LIMIT,
+    422: "unfit",  # its phrase is the Python version's
+    500: Reason.ERROR,
+}
+
+
+def code_of(status: int) -> str:
+    """Return what programs tell refusals of *status* apart by, where nothing closer is said."""
+    return _CODES.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
 @dataclass(slots=True, eq=False)

@@ -53,6 +53,7 @@ async def reload(request: web.Request) -> web.Response:
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The configuration has errors; the old one stays in force.",
+            "config-refused",
             errors=list(problems),
         )
     return json_answer({"status": "reloaded"})

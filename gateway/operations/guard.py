@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.decision import Reason
 from gateway.operations.answers import problem
 from gateway.policy.cross_site import CrossSite, cross_site_verdict
 from gateway.sessions.store import StoreUnavailable
@@ -42,7 +43,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
     except StoreUnavailable as error:
-        answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The session store: {error}")
+        answer = problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"The session store: {error}", Reason.STORE_UNAVAILABLE
+        )
         answer.headers["Retry-After"] = str(_RETRY_SECONDS)
     except Exception:  # noqa: BLE001 - the outermost: logged once, never shown
         _log.exception("the operations port failed on %s", request.path)
@@ -64,7 +67,9 @@ def _refusal(request: web.Request) -> web.Response | None:
         )
     headers = {name.lower(): value for name, value in request.headers.items()}
     if cross_site_verdict(request.method, headers, frozenset()) is CrossSite.REFUSED:
-        return problem(HTTPStatus.FORBIDDEN, "Requests of other sites are refused.")
+        return problem(
+            HTTPStatus.FORBIDDEN, "Requests of other sites are refused.", Reason.CROSS_SITE
+        )
     return None
 
 

@@ -27,7 +27,7 @@ async def end_session(request: web.Request) -> web.Response:
     """DELETE /sessions/{id}; the id is that of the list, not the hash of the logs."""
     session_id = request.match_info["id"]
     if not await request.app[OPERATIONS].sessions().end(session_id, BY_OPERATOR):
-        return problem(HTTPStatus.NOT_FOUND, "No such session is alive.")
+        return problem(HTTPStatus.NOT_FOUND, "No such session is alive.", "no-session")
     _audit(request, count=1, session_id=session_id)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 

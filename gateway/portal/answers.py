@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.decision import Reason
+from gateway.decision import code_of
 from gateway.identity.principal import Principal
 from gateway.portal.portal import PORTAL
 
@@ -21,16 +21,6 @@ EXPIRED = (
     "WWW-Authenticate",
     'Bearer error="invalid_token", error_description="The access token expired"',
 )
-# What programs tell refusals apart by, where nothing closer is said: the words of the data plane.
-_CODES: Mapping[int, str] = {
-    400: Reason.MALFORMED,
-    401: Reason.UNAUTHENTICATED,
-    403: Reason.FORBIDDEN,
-    404: Reason.NO_ROUTE,
-    413: Reason.LIMIT,
-    422: "unfit",  # its phrase is the Python version's
-    500: Reason.ERROR,
-}
 FORM_TYPES = ("application/x-www-form-urlencoded",)
 
 
@@ -51,7 +41,7 @@ class Refusal(Exception):
 
     def __post_init__(self) -> None:
         if not self.code:
-            self.code = _CODES.get(self.status) or self.title.lower().replace(" ", "-")
+            self.code = code_of(self.status)
 
     @property
     def title(self) -> str:
