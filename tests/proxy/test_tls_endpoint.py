@@ -203,7 +203,9 @@ def test_garbage_breaks_it_after_what_was_good_and_the_peer_is_told(
     peer.incoming.write(endpoint.outgoing.read())
     with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
         peer.tls.read(1)
+    held = endpoint._incoming.pending
     assert endpoint.decrypt(behind) == b""
+    assert endpoint._incoming.pending == held
 
 
 @pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x16\3\1\0\5hello"])
@@ -227,6 +229,73 @@ def test_a_client_without_a_cipher_in_common_is_told(folder: Path):
     peer.incoming.write(endpoint.outgoing.read())
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
         peer.tls.do_handshake()
+
+
+# However much comes at once.
+
+
+class Watched:
+    """A buffer of OpenSSL's that tells how much was put into it at once."""
+
+    def __init__(self, buffer: ssl.MemoryBIO) -> None:
+        self._buffer = buffer
+        self.most = 0
+
+    def write(self, data) -> int:
+        self.most = max(self.most, len(data))
+        return self._buffer.write(data)
+
+    @property
+    def pending(self) -> int:
+        return self._buffer.pending
+
+
+def test_a_hello_that_is_longer_than_a_piece_is_heard_to_its_end(context: ssl.SSLContext):
+    client = trusting()
+    client.set_alpn_protocols(["x" * 200 + str(number) for number in range(200)])
+    endpoint, peer = TlsEndpoint(context), Peer.with_(client)
+    hello = peer.shakes_hands()
+    assert len(hello) > PIECE
+
+    assert endpoint.shake_hands(hello) is None
+    peer.incoming.write(endpoint.outgoing.read())
+    assert endpoint.shake_hands(peer.shakes_hands()) == b""
+
+
+def test_a_long_request_right_behind_the_handshake_is_all_there(context: ssl.SSLContext):
+    """And passes through OpenSSL's buffers, which never shrink, piece by piece."""
+    endpoint, peer = TlsEndpoint(context), Peer.with_(trusting())
+    endpoint.shake_hands(peer.shakes_hands())
+    peer.incoming.write(endpoint.outgoing.read())
+    data = bytes(range(250)) * 400
+    last = peer.shakes_hands() + b"".join(
+        peer.sends(data[at : at + RECORD]) for at in range(0, len(data), RECORD)
+    )
+    watched = endpoint._incoming = Watched(endpoint._incoming)
+
+    rest = endpoint.shake_hands(last)
+
+    assert rest
+    assert endpoint.decrypt(rest) == data
+    assert watched.most <= PIECE
+
+
+class Hesitant:
+    """A connection that takes less than all that is to be written, as OpenSSL may."""
+
+    def __init__(self, tls: ssl.SSLObject) -> None:
+        self._tls = tls
+
+    def write(self, data) -> int:
+        return self._tls.write(memoryview(data)[:1000])
+
+
+def test_what_openssl_did_not_take_at_once_is_written_all_the_same(pair):
+    endpoint, peer = pair
+    endpoint.tls = Hesitant(endpoint.tls)
+    data = bytes(range(256)) * 20
+
+    assert peer.hears(endpoint.encrypt(data)) == data
 
 
 # What no library sends.
