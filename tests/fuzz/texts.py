@@ -108,7 +108,7 @@ def _lax_readings(path: str) -> set[str]:
     """What apps are known to make of a path, each habit alone and after each other."""
     readings = {unquote(path, "latin-1")}
     for _ in range(3):
-        for habit in (_decoded_again, _parameters_cut, _slashes_merged, _dots_resolved):
+        for habit in (_decoded_again, _parameters_cut, _slashes_merged, _dots_resolved, str.lower):
             readings |= {habit(each) for each in readings}
     return {reading for reading in readings if reading.startswith("/")}
 
