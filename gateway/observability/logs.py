@@ -21,7 +21,7 @@ _CREDENTIALS = (
     re.compile(r"(?<=://)[^/\s@]*:[^/\s@]+(?=@)"),  # user:password in a URL
 )
 _ASSIGNMENT = re.compile(
-    r"(?P<name>password|passwd|client_secret|secret|access_?token|refresh_?token|code_verifier)"
+    r"(?P<name>password|(?<!ht)passwd|client_secret|secret|access_?token|refresh_?token|code_verifier)"
     r"(?P<is>[\"']?\s?[=:]\s?[\"']?)(?P<value>[^\s\"'&,;})]{4,})",
     re.IGNORECASE,
 )

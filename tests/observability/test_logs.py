@@ -148,6 +148,8 @@ def test_a_broken_message_breaks_nothing_and_is_told_in_one_line(lines, capsys):
         ("$2b$12$abcdefghijklmnopqrstuv", "$2b$***(29)"),
         ("GET https://example.org:8443/a@b", "GET https://example.org:8443/a@b"),
         ("token expired", "token expired"),
+        ("DB_PASSWD=hunter2", "DB_PASSWD=hunt***(7)"),
+        ("login[0].htpasswd: there is no file", "login[0].htpasswd: there is no file"),
     ],
 )
 def test_what_looks_like_a_credential_is_masked(text, shown):
