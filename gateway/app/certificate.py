@@ -42,8 +42,23 @@ def read(tls: Tls) -> Pair:
         seen = _fingerprint(tls)
         context.load_cert_chain(tls.certificate, tls.key, password=no_password)
     except (OSError, ValueError) as error:
-        raise bad("tls", error, f"{tls.certificate} with {tls.key}") from error
+        raise bad_pair("tls", error, tls.certificate, tls.key) from error
     return Pair(tls, context, seen)
+
+
+def bad_pair(
+    key: str, error: OSError | ValueError, certificate: str, private: str
+) -> BadCertificate:
+    """Say what is wrong with a certificate and its key that *key* of the configuration names."""
+    if isinstance(error, ssl.SSLError):
+        # Of a file without PEM in it OpenSSL says no more than "PEM lib", and not of which.
+        for name, end, what in (
+            (certificate, b"CERTIFICATE-----", "certificate"),
+            (private, b"PRIVATE KEY-----", "private key"),
+        ):
+            if end not in Path(name).read_bytes():
+                return BadCertificate(f"{key}: {name}: holds no {what} in PEM form")
+    return bad(key, error, f"{certificate} with {private}")
 
 
 def bad(key: str, error: OSError | ValueError, files: str) -> BadCertificate:

@@ -9,7 +9,7 @@ from typing import Final, TypeGuard
 
 import aiohappyeyeballs
 
-from gateway.app.certificate import bad, no_password
+from gateway.app.certificate import bad, bad_pair, no_password
 from gateway.app.names import Names
 from gateway.config.values import Address, Target, TcpAddress, UnixAddress, Upstream
 from gateway.proxy.balancing import Connect
@@ -93,9 +93,9 @@ def upstream_tls(upstream: Upstream) -> ssl.SSLContext | None:
     except (OSError, ValueError) as error:
         raise bad(key, error, f"{upstream.ca}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if upstream.certificate is not None:
+    if upstream.certificate is not None and upstream.key is not None:
         try:
             context.load_cert_chain(upstream.certificate, upstream.key, password=no_password)
         except (OSError, ValueError) as error:
-            raise bad(key, error, f"{upstream.certificate} with {upstream.key}") from error
+            raise bad_pair(key, error, upstream.certificate, upstream.key) from error
     return context

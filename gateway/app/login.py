@@ -1,7 +1,7 @@
 """Builds the login providers, in the order in which the configuration offers them."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gateway.identity.file_source import FileSource
 from gateway.identity.passwords import Passwords
 from gateway.identity.provider import LoginProvider
 from gateway.identity.upstream import UpstreamLogin as AppsOwnLogin
-from gateway.identity.users import Registrar, User, UserSource
+from gateway.identity.users import Registrar, UserSource
 from gateway.identity.watched_file import BadFile
 
 _log = logging.getLogger("gateway.login")
@@ -37,10 +37,10 @@ async def build_directory(
     registrar: tuple[str, Registrar] | None = None
     for number, each in enumerate(login, start=1):
         match each:
-            case UsersFile(path):
-                sources[f"users-{number}"] = _file(path, users_file.parse, now)
-            case Htpasswd(path):
-                sources[f"htpasswd-{number}"] = _file(path, htpasswd.parse, now)
+            case UsersFile():
+                sources[f"users-{number}"] = users_in_file(each, now)
+            case Htpasswd():
+                sources[f"htpasswd-{number}"] = users_in_file(each, now)
             case UsersDatabase(url):
                 from gateway.identity.database import Database  # noqa: PLC0415 - only where it is used
 
@@ -58,10 +58,11 @@ async def build_directory(
     return Directory(passwords, sources, providers, registrar=registrar if registration else None)
 
 
-def _file(
-    path: str, parse: Callable[[str], Mapping[str, User]], now: Callable[[], float]
-) -> FileSource:
+def users_in_file(source: UsersFile | Htpasswd, now: Callable[[], float]) -> FileSource:
+    """Read a users file, now and whenever it changes. Raises BadFile."""
+    parse = users_file.parse if isinstance(source, UsersFile) else htpasswd.parse
+
     def still_the_old_one(bad: BadFile) -> None:
         _log.error("%s", bad)
 
-    return FileSource(Path(path), parse, now=now, on_bad=still_the_old_one)
+    return FileSource(Path(source.path), parse, now=now, on_bad=still_the_old_one)

@@ -10,7 +10,14 @@ from gateway.app.shelf import Draft
 from gateway.config.values import AcceptedIssuer
 from gateway.tasks import Tasks
 from gateway.tokens.access import AccessToken, Verifier
-from gateway.tokens.foreign import AnyIssuer, FixedKeys, ForeignIssuer, KeySource, key_set
+from gateway.tokens.foreign import (
+    AnyIssuer,
+    BadKeySet,
+    FixedKeys,
+    ForeignIssuer,
+    KeySource,
+    key_set,
+)
 from gateway.tokens.jwks_source import JwksSource
 
 Verifying = Callable[[str, float], AccessToken]
@@ -44,8 +51,7 @@ async def _source(
     accepted: AcceptedIssuer, draft: Draft, tasks: Tasks, changed: Callable[[], None]
 ) -> KeySource:
     if "://" not in accepted.jwks:
-        document = Path(accepted.jwks).read_bytes()  # noqa: ASYNC240 - small, and seldom read
-        return FixedKeys(key_set(document, accepted.algorithms))
+        return keys_in_file(accepted)
 
     async def fetching(closing: AsyncExitStack) -> JwksSource:
         heard = asyncio.Event()
@@ -63,3 +69,12 @@ async def _source(
         return source
 
     return await draft.take(("keys of", accepted), fetching)
+
+
+def keys_in_file(accepted: AcceptedIssuer) -> FixedKeys:
+    """Read the keys of an issuer whose `jwks` is a file. Raises OSError or BadKeySet."""
+    document = Path(accepted.jwks).read_bytes()
+    try:
+        return FixedKeys(key_set(document, accepted.algorithms))
+    except BadKeySet as error:
+        raise BadKeySet(f"tokens.accept: {accepted.jwks}: {error}") from None

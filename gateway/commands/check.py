@@ -1,10 +1,12 @@
 """`gateway check`: everything that is wrong with the configuration, at once, before it matters."""
 
 import os
+import sys
 
 import click
 
-from gateway.commands.options import config_option, found_config, loaded
+from gateway.app.named_files import unusable_files
+from gateway.commands.options import BAD_CONFIG, config_option, found_config, loaded
 
 
 @click.command()
@@ -15,6 +17,10 @@ def check(config_path: str | None, *, show: bool) -> None:
     config = loaded(config_path)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
+    if problems := list(unusable_files(config)):
+        for problem in problems:
+            click.echo(problem, err=True)
+        sys.exit(BAD_CONFIG)
     if not show:
         click.echo(f"{found_config(config_path, os.environ) or 'environment'}: ok")
         return

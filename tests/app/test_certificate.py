@@ -108,8 +108,9 @@ async def test_files_that_are_gone_for_a_moment_change_nothing(tmp_path, caplog)
 @pytest.mark.parametrize(
     ("certificate", "key", "why"),
     [
-        (b"no certificate", None, "tls.crt with"),
-        (None, b"no key", "tls.crt with"),
+        (b"no certificate", None, "tls.crt: holds no certificate in PEM form"),
+        (None, b"no key", "tls.key: holds no private key in PEM form"),
+        (None, make_pair("other")[1], "tls.crt with .*tls.key: key values mismatch"),
         (None, "locked", "protected by a password"),
     ],
 )

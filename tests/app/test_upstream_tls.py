@@ -193,7 +193,7 @@ async def test_exchanged_files_are_taken_up_without_a_word_to_the_gateway(
     ("ca", "certificate", "key", "said"),
     [
         (b"no certificate", None, None, "upstreams.app: .*ca.crt: "),
-        (None, b"no certificate", b"no key", "upstreams.app: .*client.crt with .*client.key: "),
+        (None, b"no certificate", b"no key", "upstreams.app: .*client.crt: holds no certificate"),
         (None, None, "locked", "protected by a password"),
     ],
 )
