@@ -6,37 +6,21 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 
 from tests.certificates import make_pair, written
-from tests.end_to_end.conftest import StartGateway
 from tests.end_to_end.echo_app import EchoApp
 from tests.end_to_end.load import Load
 from tests.end_to_end.running import command, until
-from tests.end_to_end.test_processes_and_reload import Kept, Site
+from tests.end_to_end.workers.site import Kept, Site
 
 ROUTES = [
     {"path": "/x", "upstream": "app"},
     {"path": "/*", "upstream": "app", "access": "public"},
 ]
 GOING_AWAY = (1001).to_bytes(2, "big")
-
-
-@pytest.fixture
-def app() -> Iterator[EchoApp]:
-    with EchoApp().running() as running:
-        yield running
-
-
-@pytest.fixture
-def site(start_gateway: StartGateway, app: EchoApp, tmp_path: Path) -> Iterator[Site]:
-    site = Site(start_gateway, app, tmp_path)
-    yield site
-    site.close()
 
 
 def started(site: Site, workers: int, *, tls: bool = False, **limits: object) -> Load:
