@@ -14,7 +14,7 @@ from typing import Final
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.client_wire import peer_address, written_address
 from gateway.proxy.incoming import is_trusted
-from gateway.proxy.listening import Admission, Listening
+from gateway.proxy.listening import Listening
 from gateway.proxy.proxy_header import BadProxyHeader, missing, says_tls, source_of
 from gateway.proxy.tls import TlsTransport
 
@@ -91,7 +91,7 @@ class Arrival(_Arriving):
             self._listening.refused(peer, "it is not in trusted_proxies")
             self._connection.close()
             return
-        if self._listening.admit(self) is Admission.DROPPED:
+        if self._listening.admit(self).drops:
             self.over()
             self._connection.close()
         else:
@@ -140,7 +140,7 @@ class Arrival(_Arriving):
         self.peer = self._proxy if source is None else source
         if says_tls(head):
             self._listening = self._listening.over_tls
-        return self._listening.admit(self) is not Admission.DROPPED
+        return not self._listening.admit(self).drops
 
     async def _hand_over(self) -> None:
         loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ class Handshake(_Arriving):
             before.over()
         else:
             self.peer = peer_address(transport)
-        if self._listening.admit(self) is Admission.DROPPED:
+        if self._listening.admit(self).drops:
             transport.abort()
 
     def done(self) -> ClientConnection:

@@ -31,6 +31,8 @@ _REPLY_SECONDS: Final = 0.5
 ONE_TURN: Final = 8192
 # A refused request's body is read and dropped up to here, so that the connection can go on.
 DRAIN_BYTES: Final = 64 * 1024
+_TOO_MANY: Final = (503, "Too many connections.")
+_TOO_MANY_OF_ADDRESS: Final = (429, "Too many connections from this address.")
 # Of what is no request, so much at most is called its method in the log.
 _LONGEST_METHOD: Final = 20
 
@@ -230,23 +232,29 @@ class ClientHalf(ClientWire):
         """Go on with the next request, of which *rest* has come already."""
 
     def _judged(self, admission: Admission) -> None:
-        """Stay, or go: those who are too many are told, as long as there is room for that."""
+        """Stay, or go and be told: with a moment to read it, as long as there is room for that."""
         match admission:
             case Admission.TURNED_AWAY:
-                self._say(503, "Too many connections.", Reason.LIMIT)
+                self._say(*_TOO_MANY, Reason.LIMIT)
             case Admission.ONE_TOO_MANY:
-                self._say(429, "Too many connections from this address.", Reason.LIMIT)
+                self._say(*_TOO_MANY_OF_ADDRESS, Reason.LIMIT)
             case Admission.DROPPED:
-                self.abort()
+                self._say_in_passing(*_TOO_MANY)
+            case Admission.ONE_DROPPED:
+                self._say_in_passing(*_TOO_MANY_OF_ADDRESS)
             case Admission.ADMITTED:
                 pass
+
+    def _say_in_passing(self, status: int, detail: str) -> None:
+        """Answer and close, without a look at whether it is read, and without a line in the log."""
+        self._transport.write(b"".join(self._refusal(status, detail, Reason.LIMIT)))
+        self._gone()
+        self._transport.close()
 
     def _say(self, status: int, detail: str, reason: Reason, begun: bytes = b"") -> None:
         """Answer where there is no request to be answered, only what has *begun*, and close."""
         method = begun[:_LONGEST_METHOD].partition(b" ")[0].decode("latin-1")
-        extra = ("Retry-After: 1",) if status in {429, 503} else ()
-        lines, body = answers.problem(status, detail, code=reason, extra=extra)
-        head = answers.status_line(status) + lines + self.connection_line(keep_alive=False)
+        head, body = self._refusal(status, detail, reason)
         if method == "HEAD":
             # Not even then: what follows the head would be taken for another answer.
             self._transport.write(head)
@@ -259,6 +267,11 @@ class ClientHalf(ClientWire):
             )
         )
         self._linger()
+
+    def _refusal(self, status: int, detail: str, reason: Reason) -> tuple[bytes, bytes]:
+        extra = ("Retry-After: 1",) if status in {429, 503} else ()
+        lines, body = answers.problem(status, detail, code=reason, extra=extra)
+        return answers.status_line(status) + lines + self.connection_line(keep_alive=False), body
 
     def close(self) -> None:
         self._state = State.CLOSED

@@ -80,11 +80,11 @@ class Listener:
         self._connections.add(connection)
         self._counts.add(connection.peer)
         self.deadlines.watch(connection)
-        in_all = _judge(self._counts.total(), limits.connections)
+        in_all = _judge(self._counts.total(), limits.connections, _IN_ALL)
         most = limits.connections_per_address
         if most is None or not connection.peer:
             return in_all
-        of_address = _judge(self._counts.of(connection.peer), most, Admission.ONE_TOO_MANY)
+        of_address = _judge(self._counts.of(connection.peer), most, _OF_ADDRESS)
         return max(in_all, of_address, key=_SEVERITY.index)
 
     def forget(self, connection: Connection) -> None:
@@ -139,17 +139,20 @@ class Listener:
         return sum(connection.is_tunnel for connection in self._connections)
 
 
+_IN_ALL: Final = (Admission.TURNED_AWAY, Admission.DROPPED)
+_OF_ADDRESS: Final = (Admission.ONE_TOO_MANY, Admission.ONE_DROPPED)
 _SEVERITY: Final = (
     Admission.ADMITTED,
     Admission.TURNED_AWAY,
     Admission.ONE_TOO_MANY,
     Admission.DROPPED,
+    Admission.ONE_DROPPED,
 )
-# Telling somebody that there is no room takes room too, for a moment: so many may be told at once.
-_TOLD_AT_ONCE: Final = 64
+# Waiting for somebody to read that there is no room takes room too: so many are waited for at once.
+_WAITED_FOR_AT_ONCE: Final = 64
 
 
-def _judge(number: int, most: int, refusal: Admission = Admission.TURNED_AWAY) -> Admission:
+def _judge(number: int, most: int, refusals: tuple[Admission, Admission]) -> Admission:
     if number <= most:
         return Admission.ADMITTED
-    return refusal if number <= most + _TOLD_AT_ONCE else Admission.DROPPED
+    return refusals[number > most + _WAITED_FOR_AT_ONCE]

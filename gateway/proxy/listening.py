@@ -15,7 +15,13 @@ class Admission(Enum):
     ADMITTED = auto()
     TURNED_AWAY = auto()  # too many: told so
     ONE_TOO_MANY = auto()  # too many from its address: told so
-    DROPPED = auto()  # far too many, even for that
+    DROPPED = auto()  # far too many: told in passing, where nobody has to wait for that
+    ONE_DROPPED = auto()  # the same, from its address
+
+    @property
+    def drops(self) -> bool:
+        """Whether the connection may not even stay until it could be told."""
+        return self in (Admission.DROPPED, Admission.ONE_DROPPED)
 
 
 class Connection(Protocol):
