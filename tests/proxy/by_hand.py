@@ -11,6 +11,7 @@ from gateway.proxy.client_wire import WRITE_HIGH
 from tests.proxy.conftest import Client, World, connecting_to, until
 
 _STEP: Final = 8192
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class AppByHand:
@@ -60,11 +61,16 @@ async def app_by_hand(world: World, **options) -> AsyncIterator[AppByHand]:
 
 
 async def overfill(
-    transport: asyncio.Transport, peer: Client, send: Callable[[bytes], None], taken: Callable
-) -> int:
-    """Send a body in chunks that ends beyond what *transport* will hold: its *peer* reads none.
+    transport: asyncio.Transport,
+    peer: Client,
+    send: Callable[[bytes], None],
+    taken: Callable[[], int],
+    *,
+    end: bytes = b"",
+) -> None:
+    """Send chunks, and *end* behind them, beyond what *transport* will hold: its *peer* reads none.
 
-    *taken* tells how much of the body the gateway has taken so far. Returns the body's size.
+    *taken* tells how much of the body the gateway has taken so far.
     """
     # The kernel shall hold little of it.
     for one, option in ((peer.writer, socket.SO_RCVBUF), (transport, socket.SO_SNDBUF)):
@@ -75,8 +81,8 @@ async def overfill(
         sent += _STEP
         await until(lambda wanted=sent: taken() == wanted)
     # So little comes in one piece, which is taken whole.
-    send(_chunk(3 * _STEP) + b"0\r\n\r\n")
-    return sent + 3 * _STEP
+    send(_chunk(3 * _STEP) + end)
+    await until(lambda: taken() == sent + 3 * _STEP)
 
 
 def _chunk(size: int) -> bytes:

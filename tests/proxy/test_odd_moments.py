@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from gateway.proxy.balancing import Target
+from gateway.proxy.deadlines import NEVER
 from gateway.sessions.revocation import Revocation
 from tests.fakes import OK
-from tests.proxy.by_hand import AppByHand, app_by_hand, overfill
+from tests.proxy.by_hand import LAST_CHUNK, AppByHand, app_by_hand, overfill
 from tests.proxy.conftest import Client, World, connecting_to, until
 from tests.proxy.test_exchange import get, status
 from tests.proxy.test_tunnel import SWITCHED, upgrade
@@ -76,17 +77,16 @@ async def test_h17_no_answer_is_begun_before_the_one_before_it_is_read(
     [connection] = world.listener._connections
     exchange = connection._exchange
     asked.send(b"HTTP/1.1 307 Temporary Redirect\r\nTransfer-Encoding: chunked\r\n\r\n")
-    await overfill(connection._transport, client, asked.send, lambda: exchange._bytes_out)
-    await until(lambda: connection._exchange is None)
+    taken = lambda: exchange._bytes_out  # noqa: E731
+    await overfill(connection._transport, client, asked.send, taken, end=LAST_CHUNK)
+    assert connection._exchange is None
     assert not connection._writable
 
     client.send(b"hello" + KEPT)
     await until(lambda: connection._buffer == KEPT)
     assert connection._exchange is None
     assert status(await client.head()) == 307
-    received = b""
-    while not received.endswith(b"\r\n0\r\n\r\n"):
-        received += await client.reader.read(65536)
+    await read_to_the_end(client)
 
     again = await app.accepted()
     await again.head()
@@ -137,22 +137,34 @@ async def test_h16_an_app_that_is_not_read_from_is_not_late_when_it_reads_no_mor
     world: World, app: AppByHand
 ):
     """An echo stops reading when nobody takes what it says: the client's time is running then."""
-    world.limit(body_timeout=0.3)
-    client = await world.connect()
+    client = await world.connect(limit=8192)
     client.send(get("/public/up", CHUNKED, method="POST"))
     asked = await app.accepted()
     await asked.head()
-    asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
-    await client.head()
-    [connection] = world.plane.upstreams["app"]._target_of
+    [connection] = world.listener._connections
+    [upstream] = world.plane.upstreams["app"]._target_of
+    exchange = upstream.exchange
+    asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
-    connection.hold()
-    connection.pause_writing()
-    await asyncio.sleep(1.0)
-    connection.go_on()
-    asked.send(b"ok")
+    await overfill(connection._transport, client, asked.send, lambda: exchange._bytes_out)
+    await overfill(upstream.transport, asked, client.send, lambda: exchange._bytes_in)
 
-    assert await client.read(2) == b"ok"
+    assert upstream.deadline == NEVER
+    assert connection.deadline < NEVER
+    client.send(LAST_CHUNK)
+    await read_to_the_end(asked)
+    asked.send(LAST_CHUNK)
+    await read_to_the_end(client)
+
+
+async def read_to_the_end(client: Client) -> None:
+    """Read a body in chunks."""
+    received = b""
+    async with asyncio.timeout(10):
+        while not received.endswith(b"\r\n" + LAST_CHUNK):
+            data = await client.reader.read(65536)
+            assert data, "it ended before its end"
+            received += data
 
 
 # Answers to a request that the app has not read.
@@ -167,8 +179,9 @@ async def test_h17_a_connection_full_of_an_unread_body_carries_no_other_request(
     asked = await app.accepted()
     [connection] = world.plane.upstreams["app"]._target_of
     exchange = connection.exchange
-    await overfill(connection.transport, asked, client.send, lambda: exchange._bytes_in)
-    await until(lambda: connection._whole)
+    taken = lambda: exchange._bytes_in  # noqa: E731
+    await overfill(connection.transport, asked, client.send, taken, end=LAST_CHUNK)
+    assert connection._whole
     asked.send(OK)
 
     assert status(await client.answer()) == 200
