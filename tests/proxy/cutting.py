@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import h11
 import uvloop
@@ -17,6 +18,7 @@ from tests.proxy.links import END, PLAIN, Cut, Link, Place, Way
 from tests.proxy.strict_client import Broken, Whole
 from tests.proxy.test_exchange import get
 
+Where = TypeVar("Where")
 # Between two polls, and long enough for what was sent to be seen apart from what follows.
 A_MOMENT = 0.0005
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -209,7 +211,7 @@ async def port_by(world: World, way: Way, tls: ssl.SSLContext) -> int:
     return world.port if way is PLAIN else await world.listener.listen_tcp("127.0.0.1", 0, tls)
 
 
-def sampled(places: Iterable[Place]) -> list[Place]:
+def sampled(places: Iterable[Where]) -> list[Where]:
     """Return where to cut: anywhere on the loop that serves, here and there on the other."""
     everywhere = list(places)
     if isinstance(asyncio.get_running_loop(), uvloop.Loop):

@@ -1,4 +1,4 @@
-"""A client cut off or held up anywhere in its TLS handshake asks for nothing and leaves nothing."""
+"""Cut off or held up before the first request: nothing is asked for, and nothing is left."""
 
 import asyncio
 import ssl
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.proxy.conftest import World
+from tests.proxy.conftest import World, listening
 from tests.proxy.cutting import (
     A_MOMENT,
     App,
@@ -16,7 +16,8 @@ from tests.proxy.cutting import (
     sampled,
     strict_app,
 )
-from tests.proxy.links import OVER_TLS, Cut, Link, TlsLink, Way
+from tests.proxy.links import OVER_TLS, PLAIN, Cut, Link, TlsLink, Way
+from tests.proxy.test_arrival import V1, V2
 from tests.proxy.test_exchange import get
 
 # What a client says before it is answered, and after.
@@ -119,3 +120,29 @@ async def test_h16_a_client_that_stops_for_ever_anywhere_in_its_handshake_is_clo
         await closed(link)
         link.close()
     await nothing_is_left(world)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("cut", ["ends", "resets", "pauses"])
+@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
+@pytest.mark.parametrize("way", [PLAIN, OVER_TLS[-1]], ids=str)
+async def test_a_proxy_cut_off_or_held_up_anywhere_in_its_header(
+    world: World, tls: ssl.SSLContext, way: Way, header: bytes, cut: Cut
+):
+    await listening(world, tls=None if way is PLAIN else tls)
+    for at in sampled(range(len(header) + 1)):
+        link = await way.dial(world.port)
+        link.send(header[:at])
+        await link.flush()
+        await asyncio.sleep(A_MOMENT)
+        if cut == "pauses":
+            link.send(header[at:])
+            await link.begin()
+            link.send(link.wire(get("/public/next")))
+            assert (await link.rest()).endswith(b"\r\n\r\nhello"), at
+        else:
+            await leave(link, cut)
+        link.close()
+        await nothing_is_left(world)
+        assert len(world.observed.requests) == (cut == "pauses"), at
+        world.observed.requests.clear()
