@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from httptools import (
     HttpParserError,
+    HttpParserInvalidMethodError,
     HttpParserUpgrade,
     HttpRequestParser,
     HttpResponseParser,
@@ -67,6 +68,8 @@ class RequestHead:
             parser.feed_data(head)
         except HttpParserUpgrade:
             pass
+        except HttpParserInvalidMethodError as error:
+            raise BadRequest("The request does not begin with a method known here.") from error
         except HttpParserError as error:
             raise BadRequest("The request is not well-formed HTTP/1.1.") from error
         line_end = head.find(b"\r\n")

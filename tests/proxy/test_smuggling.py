@@ -256,6 +256,18 @@ async def test_h5_h6_what_is_no_plain_request_line_goes_no_further(world: World,
     assert world.upstream.bytes_received == b""
 
 
+@pytest.mark.parametrize("method", ["FOO", "VERSION-CONTROL", "get"])
+async def test_h5_a_method_that_is_not_known_is_what_the_answer_speaks_of(
+    world: World, method: str
+):
+    answer = await world.send(f"{method} /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    assert status(answer) == 400
+    assert b"method" in answer
+    assert b"well-formed" not in answer
+    assert world.upstream.bytes_received == b""
+
+
 @pytest.mark.parametrize("reason", ["401", "403", "413", "417"])
 @pytest.mark.parametrize("framing", ["short", "long", "chunked", "expecting"])
 async def test_h10_no_body_of_a_refused_request_is_taken_for_the_next(
