@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.config.check_names import (
     cookie_names,
     header_names,
+    own_port,
     prefix,
     proxies_in_front,
     public_names,
@@ -88,6 +89,7 @@ _RULES: tuple[Rule, ...] = (
     _not_yet_supported,
     public_names,
     proxies_in_front,
+    own_port,
     prefix,
     cookie_names,
     header_names,

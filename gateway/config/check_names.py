@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from gateway.config import resolve
 from gateway.config.finding import Finding, Subject
 from gateway.config.units import quoted
+from gateway.config.values import Address, TcpAddress
 from gateway.policy.routes import BadRoute, Route
 
 # Headers with a meaning of their own; an identity in one of them would break or fool the app.
@@ -42,6 +43,7 @@ _TAKEN = frozenset(
         "x-request-id",
     }
 )
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 
 
 def public_names(subject: Subject) -> Iterator[Finding]:
@@ -70,6 +72,23 @@ def proxies_in_front(subject: Subject) -> Iterator[Finding]:
             "needs trusted_proxies, the addresses that may say who connects: without any, every "
             "connection would be closed; add the proxy's, such as trusted_proxies: [10.0.0.5]",
         )
+
+
+def own_port(subject: Subject) -> Iterator[Finding]:
+    if subject.unreadable(("listen",), ("operations",)):
+        return
+    listen, operations = subject.file.listen, subject.file.operations
+    if operations is not None and _share(listen, operations):
+        yield from subject.error(
+            ("operations",), "listen has this port already; choose another, such as 127.0.0.1:9091"
+        )
+
+
+def _share(one: Address, other: Address) -> bool:
+    if not isinstance(one, TcpAddress) or not isinstance(other, TcpAddress):
+        return one == other
+    hosts = {one.host, other.host}
+    return one.port == other.port != 0 and (len(hosts) == 1 or not hosts.isdisjoint(_EVERY_HOST))
 
 
 def _domain(subject: Subject, domain: str) -> Iterator[Finding]:

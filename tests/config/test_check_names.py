@@ -24,6 +24,9 @@ HTTPS = SMALLEST + "public_url: https://app.example.com\n"
         ("cookies: {domain: localhost}", 'cookies.domain: browsers refuse "localhost"'),
         ("tls: {certificate: users.yaml, key: users.yaml}\npublic_url: http://a", "public_url: is http://… though tls serves https"),
         ("proxy_protocol: true", "proxy_protocol: needs trusted_proxies, the addresses that may say who connects"),
+        ("operations: 127.0.0.1:8080", "operations: listen has this port already; choose another, such as 127.0.0.1:9091"),
+        ("listen: 0.0.0.0:9091\noperations: 127.0.0.1:9091", "operations: listen has this port already"),
+        ("listen: unix:/run/a\noperations: unix:/run/a", "operations: listen has this port already"),
         ("auth: {prefix: api}", 'auth.prefix: must be a path such as /api/v1/auth, not "api"'),
         ("auth: {prefix: /}", "auth.prefix: would take every path from the app"),
         ("auth: {prefix: /auth/}", "auth.prefix: without / at its end: /auth"),
@@ -42,6 +45,18 @@ def test_names_that_cannot_work_over_http_are_refused(
 
     assert len(told) == 1, told
     assert message in told[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen: 127.0.0.1:0\noperations: 127.0.0.1:0",
+        "listen: 127.0.0.2:9091\noperations: 127.0.0.1:9091",
+        "listen: unix:/run/a\noperations: 127.0.0.1:9091",
+    ],
+)
+def test_operations_may_have_the_port_at_another_address(tmp_path: Path, text: str) -> None:
+    assert complaints(tmp_path, f"{SMALLEST}public_url: http://a\n{text}\n") == []
 
 
 @pytest.mark.parametrize(
