@@ -3,13 +3,16 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 import pytest
 
-from tests.proxy.conftest import World, listening
+from gateway.proxy.balancing import Target
+from tests.proxy.conftest import World, listening, trusting
 from tests.proxy.cutting import (
     A_MOMENT,
+    SIZED,
     App,
     nothing_is_left,
     port_by,
@@ -18,7 +21,7 @@ from tests.proxy.cutting import (
 )
 from tests.proxy.links import OVER_TLS, PLAIN, Cut, Link, TlsLink, Way
 from tests.proxy.test_arrival import V1, V2
-from tests.proxy.test_exchange import get
+from tests.proxy.test_exchange import get, status
 
 # What a client says before it is answered, and after.
 FLIGHTS = (0, 1)
@@ -146,3 +149,84 @@ async def test_a_proxy_cut_off_or_held_up_anywhere_in_its_header(
         await nothing_is_left(world)
         assert len(world.observed.requests) == (cut == "pauses"), at
         world.observed.requests.clear()
+
+
+# An https upstream.
+
+
+@dataclass
+class Shaking:
+    """An app over TLS that says its first flight up to *at*, and is then cut off or held up."""
+
+    context: ssl.SSLContext
+    cut: Cut = "pauses"
+    at: int = 0
+    port: int = 0
+    open: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.append(writer)
+        link = TlsLink(reader, writer, self.context, server_side=True)
+        with suppress(OSError, EOFError):
+            said = b""
+            while not said:
+                await link.hear()
+                said = link.next_flight()
+            link.send(said[: self.at])
+            await link.flush()
+            await asyncio.sleep(A_MOMENT)
+            if self.cut == "pauses":
+                link.send(said[self.at :])
+                await link.begin()
+                await link.until(b"\r\n\r\n")
+                link.send(link.wire(SIZED))
+                await link.rest()
+            elif self.cut == "stalls":
+                await link.rest()
+            else:
+                await leave(link, self.cut)
+        writer.close()
+
+
+@pytest.mark.parametrize("cut", ["closes", "ends", "resets", "pauses"])
+async def test_an_app_cut_off_or_held_up_anywhere_in_its_handshake(
+    world: World, tls: ssl.SSLContext, caplog, cut: Cut
+):
+    app = Shaking(tls, cut)
+    async with shaking(world, app):
+        for at in sampled((*range(0, 600, 41), *range(-10, 0))):
+            app.at = at
+            answer = await world.send(get("/public/x"))
+
+            assert status(answer) == (200 if cut == "pauses" else 502), at
+            for idle in tuple(world.plane.upstreams["app"].targets[0].idle):
+                idle.abort()
+            await nothing_is_left(world)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_h16_an_app_that_stops_for_ever_anywhere_in_its_handshake_is_given_up_in_time(
+    world: World, tls: ssl.SSLContext
+):
+    app = Shaking(tls, "stalls")
+    async with shaking(world, app, connect_timeout=0.3):
+        for app.at in (0, 5, -1):
+            assert status(await world.send(get("/public/x"))) in {502, 504}
+            await nothing_is_left(world)
+
+
+@asynccontextmanager
+async def shaking(world: World, app: Shaking, **limits: float) -> AsyncIterator[None]:
+    server = await asyncio.start_server(app.serve, "127.0.0.1", 0)
+    app.port = server.sockets[0].getsockname()[1]
+
+    async def connect(factory) -> object:
+        return await asyncio.get_running_loop().create_connection(
+            factory, "127.0.0.1", app.port, ssl=trusting()
+        )
+
+    world.serve_from(Target("shaking", connect), **limits)
+    yield
+    for writer in app.open:
+        writer.transport.abort()
+    server.close()
