@@ -34,6 +34,13 @@ _OnHeader = Callable[[bytes, bytes], None]
 _Begin = Callable[[], tuple[list[bytes], dict[str, bytes]]]
 
 
+def is_no_answer(begun: bytes) -> bool:
+    """Whether an answer's head of which *begun* has come can be refused without its rest."""
+    start = begun[: len(_ANSWERS[0])]
+    known = any(answer.startswith(start) for answer in _ANSWERS)
+    return not known or begun.count(b"\n") != begun.count(b"\r\n")
+
+
 class BadResponse(Exception):
     """The upstream's answer is malformed or ambiguous."""
 

@@ -18,7 +18,7 @@ from gateway.proxy.answer_framing import (
 from gateway.proxy.deadlines import NEVER, Deadlines
 from gateway.proxy.failure import Failure
 from gateway.proxy.framing import CHUNKED, ChunkedBody, LengthBody
-from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead
+from gateway.proxy.heads import HEAD_END, BadResponse, ResponseHead, is_no_answer
 from gateway.proxy.unread import deliver_unread
 from gateway.request import BadRequest
 
@@ -242,6 +242,10 @@ class UpstreamConnection(asyncio.Protocol):
                 self._broken(exchange, Failure.MALFORMED, "the head of the answer is too long")
                 return
             if not whole:
+                if is_no_answer(data):
+                    # Another protocol waits for us to speak; nothing more would come.
+                    self._broken(exchange, Failure.MALFORMED, "it does not begin as an answer")
+                    return
                 self._buffer = data
                 return
             try:

@@ -92,6 +92,10 @@ MALFORMED = {
     },
     "a switch of protocols that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\n"
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "lines that end in LF alone": HEAD.replace(b"\r\n", b"\n") + b"Content-Length: 5\n\nhello",
+    "the greeting of another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "the answer of a store": b"-ERR unknown command\r\n",
+    "no line at all": b"hello",
     "a head of 300 KB": HEAD + b"A: " + b"x" * 300_000 + b"\r\n\r\n",
     "30,000 headers": HEAD + b"A: bcdef\r\n" * 30_000 + b"\r\n",
     "a head without an end": HEAD + b"A: x\r\n" * 60_000,
