@@ -249,7 +249,7 @@ class Throttle:
 
 
 class _Gate:
-    """The attempts of one account and network: those under way here, and those that wait."""
+    """Where attempts of one account and network wait for those before them."""
 
     def __init__(self) -> None:
         self.users = 0
