@@ -16,6 +16,8 @@ _COMMON = (
     "Referrer-Policy: no-referrer",
 )
 
+# The end of the head of an answer after which the connection closes.
+CLOSES = b"\r\nConnection: close\r\n\r\n"
 # The rest of a head without a body, for answers that consist of their headers.
 EMPTY = b"\r\nContent-Length: 0\r\nCache-Control: no-store"
 
@@ -77,6 +79,12 @@ def answer(
     ):
         return page(status, detail, request_id=request_id, extra=extra)
     return problem(status, detail, code=code, request_id=request_id, sign_in=sign_in, extra=extra)
+
+
+def last(status: int, detail: str, *, code: str, extra: Iterable[str] = ()) -> tuple[bytes, bytes]:
+    """Return the whole head, and the body, of a problem after which the connection closes."""
+    lines, body = problem(status, detail, code=code, extra=extra)
+    return status_line(status) + lines + CLOSES, body
 
 
 def send_to(location: str, status: int) -> tuple[bytes, bytes]:

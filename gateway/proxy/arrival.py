@@ -11,6 +11,8 @@ import ssl
 from abc import abstractmethod
 from typing import Final
 
+from gateway.pipeline import Reason
+from gateway.proxy import answers
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.client_wire import peer_address, written_address
 from gateway.proxy.incoming import is_trusted
@@ -178,6 +180,10 @@ class Handshake(_Arriving):
     def done(self) -> ClientConnection:
         self._transport = None
         return _Arrived(self._listening, self)
+
+    def asked_in_clear(self) -> bytes:
+        detail = "This port speaks TLS only: ask again with https."
+        return b"".join(answers.last(400, detail, code=Reason.MALFORMED))
 
     def failed(self) -> None:
         self._transport = None

@@ -99,7 +99,7 @@ class ClientHalf(ClientWire):
 
     def connection_line(self, *, keep_alive: bool) -> bytes:
         if not keep_alive:
-            return b"\r\nConnection: close\r\n\r\n"
+            return answers.CLOSES
         return b"\r\n\r\n" if self.version == "1.1" else b"\r\nConnection: keep-alive\r\n\r\n"
 
     def send_continue(self) -> None:
@@ -270,8 +270,7 @@ class ClientHalf(ClientWire):
 
     def _refusal(self, status: int, detail: str, reason: Reason) -> tuple[bytes, bytes]:
         extra = ("Retry-After: 1",) if status in {429, 503} else ()
-        lines, body = answers.problem(status, detail, code=reason, extra=extra)
-        return answers.status_line(status) + lines + self.connection_line(keep_alive=False), body
+        return answers.last(status, detail, code=reason, extra=extra)
 
     def close(self) -> None:
         self._state = State.CLOSED

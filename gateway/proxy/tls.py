@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from gateway.proxy.tls_endpoint import PIECE, TlsEndpoint
 
+# What OpenSSL calls GET, HEAD, POST or PUT where a handshake should begin.
+_REQUEST_IN_CLEAR = "HTTP_REQUEST"
 # Some messages of TLS are answered, and whoever sends many may read none of the answers.
 _REPLIES_UNREAD = 256 * 1024
 
@@ -25,6 +27,9 @@ class Owner(Protocol):
 
     def done(self) -> asyncio.Protocol:
         """The handshake is done: return who goes on from here."""
+
+    def asked_in_clear(self) -> bytes:
+        """There is a request in place of a handshake: return what it is answered, in clear."""
 
     def failed(self) -> None:
         """The connection is closed, and there was no handshake."""
@@ -99,17 +104,18 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def _shake_hands(self, data: bytes | memoryview) -> None:
         if self._closing:
             return
-        endpoint = self._endpoint
+        endpoint, owner = self._endpoint, self._owner
         try:
             rest = endpoint.shake_hands(data)
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             # It may speak no TLS at all; if it does, it is told why.
             self._closing = True
+            if error.reason == _REQUEST_IN_CLEAR and owner is not None:
+                self._below.write(owner.asked_in_clear())
             self._reply()
             self._below.close()
             return
         self._reply()
-        owner = self._owner
         if rest is not None and owner is not None:
             self._owner = None
             self._protocol = owner.done()

@@ -53,6 +53,9 @@ class Above(asyncio.Protocol):
         self.shaken = True
         return self
 
+    def asked_in_clear(self) -> bytes:
+        return b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
     def failed(self) -> None:
         self.failed_first = True
 

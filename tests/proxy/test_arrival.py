@@ -395,7 +395,20 @@ async def test_a_flood_of_handshakes_is_dropped_beyond_the_cap(world: World, tls
     await until(lambda: len(world.tasks) == 0)
 
 
-@pytest.mark.parametrize("raw", [get("/public/x"), b"\0" * 600, b"\x16\x03\x01\x00\x05hello"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
+async def test_a_request_in_clear_is_told_to_come_by_https(world: World, tls, method: str):
+    await listening(world, tls=tls, proxy_protocol=False)
+
+    answer = await world.send(get("/public/x").replace(b"GET", method.encode()))
+
+    assert status(answer) == 400
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"https" in answer
+    assert world.upstream.received == []
+    await world.quiet()
+
+
+@pytest.mark.parametrize("raw", [b"SSH-2.0-x\r\n", b"\0" * 600, b"\x16\x03\x01\x00\x05hello"])
 async def test_what_is_no_tls_is_closed_without_a_trace(world: World, tls, raw):
     await listening(world, tls=tls, proxy_protocol=False)
 

@@ -70,6 +70,9 @@ class Above(asyncio.Protocol):
     def done(self) -> asyncio.Protocol:
         return self
 
+    def asked_in_clear(self) -> bytes:
+        return b"in clear"
+
     def failed(self) -> None:
         self.did_fail = True
 
