@@ -14,8 +14,8 @@ def trusted_headers(data: bytes) -> None:
     """I3, I4, I5: header lines of a trusted proxy, to the forward-auth door and to the app."""
     data = spelled_out(data)
     for start in _STARTS:
-        if b"\r\n\r\n" in data:
-            return
+        if b"\r\n\r\n" in start + data:
+            return  # a second request, of which the answer may be one to HEAD
         run(_ask(start + data + b"\r\n\r\n"))
 
 
