@@ -182,7 +182,7 @@ def _client_of(chain: str, trusted: tuple[Network, ...]) -> str:
     client = ""
     for part in reversed(chain.split(",")):
         try:
-            address = ip_address(_without_port(part.strip()))
+            address = ip_address(_bare(part.strip()))
         except ValueError:
             if client:
                 return client
@@ -193,9 +193,16 @@ def _client_of(chain: str, trusted: tuple[Network, ...]) -> str:
     return client
 
 
-def _without_port(written: str) -> str:
-    """Return the address of `[v6]:port` or, as Azure's gateways write it, `v4:port`."""
-    if written[:1] == "[":
-        return written[1:].partition("]")[0]
+def _bare(written: str) -> str:
+    """Return the address of `[v6]:port`, of `v4:port` (Azure's gateways) or `v6%zone` (Go's).
+
+    A zone means something on the proxy's machine only, and may be any text.
+    """
     address, _, port = written.partition(":")
-    return address if port.isdecimal() else written
+    if written[:1] == "[":
+        address, closed, _ = written[1:].partition("]")
+        if not closed:
+            return written
+    elif not port.isdecimal():
+        address = written
+    return address.partition("%")[0]

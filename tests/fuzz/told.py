@@ -50,7 +50,7 @@ def _forwarded(request: Message) -> None:
 
 
 _KINDS = {
-    b"x-forwarded-for": rb"[0-9A-Fa-f.:%]+(?:, 127\.0\.0\.1)?",
+    b"x-forwarded-for": rb"[0-9A-Fa-f.:]+(?:, 127\.0\.0\.1)?",
     b"x-forwarded-proto": rb"https?",
     b"x-forwarded-host": rb"[A-Za-z0-9_.\-:\[\]]+",
     b"x-forwarded-port": rb"[0-9]{1,5}",

@@ -53,9 +53,12 @@ async def test_i4_i5_what_a_stranger_says_of_its_way_is_replaced(world: World, n
         ("[2001:db8::9]:5555", b"2001:db8::9"),
         ("2001:db8::9", b"2001:db8::9"),
         ("198.51.100.1:1, 203.0.113.9:5555, 127.0.0.1:80", b"203.0.113.9"),
+        ("fe80::9%eth0", b"fe80::9"),
+        ("[fe80::9%eth0]:5555", b"fe80::9"),
+        ("fe80::7%<b>, 127.0.0.1", b"fe80::7"),
     ],
 )
-async def test_a_trusted_proxy_may_write_the_clients_port_too(
+async def test_a_trusted_proxy_may_write_the_clients_port_or_zone_too(
     world: World, written: str, client: bytes
 ):
     world.change(trusted_proxies=LOOPBACK)
@@ -65,8 +68,10 @@ async def test_a_trusted_proxy_may_write_the_clients_port_too(
     assert fields(world.upstream.heads[0], "X-Real-IP") == [client]
 
 
-@pytest.mark.parametrize("written", ["203.0.113.9:", "203.0.113.9:x", "203.0.113.9:5:5", "a:5"])
-async def test_i4_what_is_no_address_with_a_port_is_refused(world: World, written: str):
+@pytest.mark.parametrize(
+    "written", ["203.0.113.9:", "203.0.113.9:x", "203.0.113.9:5:5", "a:5", "[::1", "[::1%0", "%0"]
+)
+async def test_i4_what_is_no_address_with_a_port_or_zone_is_refused(world: World, written: str):
     world.change(trusted_proxies=LOOPBACK)
 
     assert status(await world.send(get("/public/x", f"X-Forwarded-For: {written}"))) == 400
