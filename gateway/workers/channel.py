@@ -9,9 +9,9 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from gateway.tasks import Tasks
+from gateway.workers.ends import Ends
 
 METRICS = b"metrics"
 READY = b"ready"
@@ -23,23 +23,9 @@ _LONGEST_QUESTION = 64
 Answering = Callable[[bytes], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """Between the worker that asks and one that answers; the parent keeps both ends for both."""
-
-    asking: socket.socket
-    answering: socket.socket
-
-    @classmethod
-    def open(cls) -> "Channel":
-        asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        asking.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        answering.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return cls(asking, answering)
-
-    def close(self) -> None:
-        self.asking.close()
-        self.answering.close()
+def open_channel() -> Ends:
+    """Open a line for questions to one worker."""
+    return Ends.open(socket.SOCK_DGRAM)
 
 
 async def ask(channel: socket.socket, question: bytes) -> str | None:

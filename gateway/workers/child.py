@@ -15,9 +15,10 @@ from gateway.app.serving import exit_code_of
 from gateway.app.sockets import Sockets
 from gateway.app.source import Source
 from gateway.config.values import Config
-from gateway.workers.channel import Channel, Others
+from gateway.workers.channel import Others
+from gateway.workers.ends import Ends
 from gateway.workers.lifeline import RELOAD_OTHERS, Lifeline
-from gateway.workers.post import Box, Post
+from gateway.workers.post import Post
 from gateway.workers.shared_counts import SharedCounts
 from gateway.workers.signals import Signals
 from gateway.workers.worker import work
@@ -62,8 +63,8 @@ class Inherited(Protocol):
 
     number: int
     sockets: Sockets
-    channel: Channel
-    box: Box
+    channel: Ends
+    box: Ends
     connections: SharedCounts
     attempts: SharedCounts
     child: Child | None
@@ -104,7 +105,7 @@ def _live(
         post = Post(mine.box.reading, writing, mine.attempts)
         others = _others(mine, places, lifeline)
         seat = Seat(mine.number, mine.sockets, mine.connections, post, others)
-        answering = None if mine.number == 0 else mine.channel.answering
+        answering = None if mine.number == 0 else mine.channel.reading
         code = exit_code_of(work(config, source, seat, lifeline, post, answering))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a parent
         traceback.print_exc()
@@ -124,15 +125,15 @@ def _let_go(mine: Inherited, places: Sequence[Inherited]) -> None:
         for each in place.sockets:
             if each not in mine.sockets:
                 each.close()
-        place.channel.answering.close()
+        place.channel.reading.close()
         place.box.reading.close()
         if mine.number != 0:
-            place.channel.asking.close()
+            place.channel.writing.close()
 
 
 def _others(mine: Inherited, places: Sequence[Inherited], lifeline: Lifeline) -> Others | None:
     """Only the first has the operations port, and so somebody to ask."""
     if mine.number != 0:
         return None
-    channels = {place.number: place.channel.asking for place in places if place is not mine}
+    channels = {place.number: place.channel.writing for place in places if place is not mine}
     return Others(channels, lambda: lifeline.say(RELOAD_OTHERS))

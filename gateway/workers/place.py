@@ -5,9 +5,9 @@ import secrets
 
 from gateway.app.sockets import Sockets, bind_again, open_sockets, places_of
 from gateway.config.values import Config
-from gateway.workers.channel import Channel
+from gateway.workers.channel import open_channel
 from gateway.workers.child import Child
-from gateway.workers.post import Box
+from gateway.workers.post import open_box
 from gateway.workers.restarts import Deaths
 from gateway.workers.shared_counts import COLUMNS, SharedCounts, size_of
 
@@ -31,8 +31,8 @@ class Place:
         self.sockets = sockets
         self.connections = connections
         self.attempts = attempts
-        self.channel = Channel.open()
-        self.box = Box.open()
+        self.channel = open_channel()
+        self.box = open_box()
         self.child: Child | None = None
         self.due: float | None = None
         self.has_refused = False

@@ -9,10 +9,10 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from gateway.counts import Counts
 from gateway.portal.elsewhere import Told
+from gateway.workers.ends import Ends
 
 # Only Linux has both: as many messages as fit into the buffer (of datagrams often no more than
 # ten), and where each ends.
@@ -21,23 +21,9 @@ _LONGEST = 512
 _SEPARATOR = "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """The box of one worker; the parent keeps both ends for all."""
-
-    reading: socket.socket
-    writing: socket.socket
-
-    @classmethod
-    def open(cls) -> "Box":
-        reading, writing = socket.socketpair(socket.AF_UNIX, _KIND)
-        reading.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        writing.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return cls(reading, writing)
-
-    def close(self) -> None:
-        self.reading.close()
-        self.writing.close()
+def open_box() -> Ends:
+    """Open the box of one worker."""
+    return Ends.open(_KIND)
 
 
 class Post:

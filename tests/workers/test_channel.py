@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from gateway.tasks import Tasks
-from gateway.workers.channel import Channel, Others, answer_on
+from gateway.workers.channel import Others, answer_on, open_channel
 
 
 @pytest.fixture
 async def channels():
-    opened = {number: Channel.open() for number in (1, 2)}
+    opened = {number: open_channel() for number in (1, 2)}
     yield opened
     for channel in opened.values():
-        asyncio.get_running_loop().remove_reader(channel.answering.fileno())
+        asyncio.get_running_loop().remove_reader(channel.reading.fileno())
         channel.close()
 
 
@@ -25,7 +25,7 @@ async def tasks():
 
 
 def others(channels, reload_them=lambda: None):
-    return Others({number: each.asking for number, each in channels.items()}, reload_them)
+    return Others({number: each.writing for number, each in channels.items()}, reload_them)
 
 
 async def test_everybody_who_is_there_answers(channels, tasks):
@@ -33,7 +33,7 @@ async def test_everybody_who_is_there_answers(channels, tasks):
         return question.decode() * 100_000
 
     for channel in channels.values():
-        answer_on(channel.answering, long_answer, tasks)
+        answer_on(channel.reading, long_answer, tasks)
 
     assert await others(channels).metrics() == {
         1: "metrics" * 100_000,
@@ -45,7 +45,7 @@ async def test_who_does_not_answer_is_named_and_left_out(channels, tasks):
     async def fine(_question):
         return ""
 
-    answer_on(channels[1].answering, fine, tasks)
+    answer_on(channels[1].reading, fine, tasks)
 
     assert await others(channels).unready() == "worker 2: no answer"
     assert await others(channels).metrics() == {1: ""}
@@ -56,7 +56,7 @@ async def test_who_lacks_something_says_what(channels, tasks):
         return "store: down"
 
     for channel in channels.values():
-        answer_on(channel.answering, lacking, tasks)
+        answer_on(channel.reading, lacking, tasks)
 
     assert await others(channels).unready() == "worker 1: store: down; worker 2: store: down"
 
@@ -77,7 +77,7 @@ async def test_an_answer_to_nobody_harms_nobody(channels, tasks):
         await go_on.wait()
         return "x" * 1_000_000
 
-    answer_on(channels[1].answering, late, tasks)
+    answer_on(channels[1].reading, late, tasks)
     asking = asyncio.ensure_future(others({1: channels[1]}).metrics())
     await asked.wait()
     asking.cancel()

@@ -7,12 +7,12 @@ import pytest
 
 from gateway.counts import OwnCounts
 from gateway.portal.elsewhere import Told
-from gateway.workers.post import Box, Post
+from gateway.workers.post import Post, open_box
 
 
 @pytest.fixture
 def boxes():
-    opened = [Box.open() for _ in range(3)]
+    opened = [open_box() for _ in range(3)]
     yield opened
     for box in opened:
         box.close()
