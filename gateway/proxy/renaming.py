@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from gateway.proxy.heads import ResponseHead
-from gateway.proxy.upstream import Exchange, Keeper, UpstreamConnection
+from gateway.proxy.upstream import Keeper, UpstreamConnection
+from gateway.proxy.upstream_side import Exchange
 
 
 class RenamingConnection(UpstreamConnection):
