@@ -69,20 +69,26 @@ async def test_a_client_cut_off_or_held_up_anywhere_in_its_handshake(
     port = await port_by(world, way, tls)
     for at in sampled(await places(way, port, flight)):
         link, said = await begun(way, port, flight)
-        link.send(said[:at])
-        await link.flush()
-        await asyncio.sleep(A_MOMENT)
-        if cut == "pauses":
-            link.send(said[at:])
-            await link.begin()
-            link.send(link.wire(get("/public/next")))
-            assert (await link.rest()).endswith(b"\r\n\r\nhello"), at
-        else:
-            await leave(link, cut)
-        link.close()
-        await nothing_is_left(world)
-        assert len(world.observed.requests) == (cut == "pauses"), at
-        world.observed.requests.clear()
+        await interrupted(world, link, said, at, cut)
+
+
+async def interrupted(world: World, link: Link, said: bytes, at: int, cut: Cut) -> None:
+    """Send *said* up to *at*. After a pause the next request is answered, else there is none."""
+    link.send(said[:at])
+    await link.flush()
+    # Whoever is slow has not said more meanwhile, and whoever leaves does so in the middle.
+    await asyncio.sleep(A_MOMENT)
+    if cut == "pauses":
+        link.send(said[at:])
+        await link.begin()
+        link.send(link.wire(get("/public/next")))
+        assert (await link.rest()).endswith(b"\r\n\r\nhello"), at
+    else:
+        await leave(link, cut)
+    link.close()
+    await nothing_is_left(world)
+    assert len(world.observed.requests) == (cut == "pauses"), at
+    world.observed.requests.clear()
 
 
 async def leave(link: Link, cut: Cut) -> None:
@@ -135,20 +141,7 @@ async def test_a_proxy_cut_off_or_held_up_anywhere_in_its_header(
     await listening(world, tls=None if way is PLAIN else tls)
     for at in sampled(range(len(header) + 1)):
         link = await way.dial(world.port)
-        link.send(header[:at])
-        await link.flush()
-        await asyncio.sleep(A_MOMENT)
-        if cut == "pauses":
-            link.send(header[at:])
-            await link.begin()
-            link.send(link.wire(get("/public/next")))
-            assert (await link.rest()).endswith(b"\r\n\r\nhello"), at
-        else:
-            await leave(link, cut)
-        link.close()
-        await nothing_is_left(world)
-        assert len(world.observed.requests) == (cut == "pauses"), at
-        world.observed.requests.clear()
+        await interrupted(world, link, header, at, cut)
 
 
 # An https upstream.

@@ -1,6 +1,7 @@
 """Workers that count in one memory, against a plain count of all."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -30,11 +31,13 @@ def memory_for(columns: int = COLUMNS) -> bytearray:
 class House:
     """Workers, and what each of them must have counted."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, happened: Iterable[tuple[str, int, str]] = ()) -> None:
         self.columns = columns
         self.memory = memory_for(columns)
         self.workers = workers_on(self.memory, columns)
         self.model: list[Counter[str]] = [Counter() for _ in range(WORKERS)]
+        for what, place, address in happened:
+            self.do(what, place, address)
 
     def do(self, what: str, place: int, address: str) -> None:
         if what == "add":
@@ -67,9 +70,7 @@ whatever_happens = st.lists(
 
 @given(whatever_happens)
 def test_all_agree_on_the_total_and_nobody_takes_an_address_for_less_than_it_has(happened):
-    house = House(CROWDED)
-    for what, place, address in happened:
-        house.do(what, place, address)
+    house = House(CROWDED, happened)
 
     for place, worker in enumerate(house.workers):
         assert worker.total() == house.total()
@@ -81,9 +82,7 @@ def test_all_agree_on_the_total_and_nobody_takes_an_address_for_less_than_it_has
 
 @given(whatever_happens)
 def test_where_there_is_room_an_address_has_what_it_has_at_all_of_them(happened):
-    house = House(COLUMNS)
-    for what, place, address in happened:
-        house.do(what, place, address)
+    house = House(COLUMNS, happened)
 
     for worker in house.workers:
         assert [worker.of(address) for address in ADDRESSES] == [
@@ -93,9 +92,7 @@ def test_where_there_is_room_an_address_has_what_it_has_at_all_of_them(happened)
 
 @given(whatever_happens)
 def test_nothing_is_left_when_every_connection_is_closed(happened):
-    house = House(CROWDED)
-    for what, place, address in happened:
-        house.do(what, place, address)
+    house = House(CROWDED, happened)
 
     for place, counted in enumerate(house.model):
         for address in list(counted.elements()):
